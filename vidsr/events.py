@@ -1,0 +1,94 @@
+"""What can be said while running. Stages emit these; who prints them, and how, is not their worry.
+
+Times are in seconds from the start of the input; they are for people, never for computing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A new phase of the run has begun."""
+
+    name: Literal["weights", "open", "upscale", "verify", "commit", "done"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Frames finished so far. `total` is what the input claims, None when it claims nothing."""
+
+    done: int
+    total: int | None
+    seconds: float
+    """Length of finished video."""
+    fps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Bytes of a weights file received so far."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A decision the user should know before or during the run: a converted stream, a dropped track, a fallback."""
+
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Concealed:
+    """A damaged picture is shown as the decoder repaired it."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """A picture could not be decoded; the one before is shown again in its place."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A picture or packet is lost."""
+
+    seconds: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retimed:
+    """A timestamp was missing, equal, backward or too far away, and was replaced."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """Something slower or safer is used in place of what was asked for."""
+
+    wanted: str
+    used: str
+    reason: str
+
+
+Event = Stage | Progress | Download | Notice | Concealed | Repeated | Dropped | Retimed | FellBack
+Emit = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """An Emit that says nothing."""

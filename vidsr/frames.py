@@ -1,0 +1,175 @@
+"""The nouns that travel through the stages.
+
+Shape letters, used as suffixes and in docstrings everywhere:
+    N  frames in a batch      H  height in pixels      W  width in pixels
+    C  channels, RGB order    h, w  height and width of a subsampled chroma plane
+    s  scale of the network
+
+Planes are NumPy arrays, one per component, in the order Y U V, or R G B, or Y alone. They are uint8 up to 8 bits
+and uint16 in native byte order above, with the value in the low bits. Time is an integer pts in units of the
+stream's time base; a duration of 0 means unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Plane = NDArray[Any]
+"""H W or h w, uint8 or uint16."""
+
+Siting = Literal["left", "center", "topleft", "top"]
+"""Where a chroma sample lies among the luma samples it covers (H.273 chroma sample location 0, 1, 2, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """How the components of a picture are stored, without the padding and packing of a particular pixel format.
+
+    `depth` is in bits per component, 8 to 16. `log2_w` and `log2_h` say by how many powers of two the chroma planes
+    are smaller than the luma plane: 4:2:0 is (1, 1), 4:2:2 is (1, 0), 4:4:4, RGB and gray are (0, 0).
+    """
+
+    family: Literal["yuv", "rgb", "gray"]
+    depth: int = 8
+    log2_w: int = 0
+    log2_h: int = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8 if self.depth <= 8 else np.uint16)
+
+    @property
+    def peak(self) -> int:
+        """The largest code value, 2**depth - 1."""
+        return (1 << self.depth) - 1
+
+    def plane_sizes(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
+        """(height, width) of each plane; chroma sizes are rounded up, as in FFmpeg."""
+        if self.family == "gray":
+            return ((height, width),)
+        small = (-(-height >> self.log2_h), -(-width >> self.log2_w))
+        return ((height, width), small, small)
+
+
+@dataclass(frozen=True, slots=True)
+class ColorTags:
+    """What the code values mean. `matrix`, `primaries`, `transfer` are code points of ITU-T H.273; 2 is unspecified."""
+
+    matrix: int = 2
+    full_range: bool | None = None
+    """True: 0 … 2^depth-1 (JPEG range); False: 16 … 235 at 8 bits (MPEG range); None: not said."""
+    primaries: int = 2
+    transfer: int = 2
+    siting: Siting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How stored pixels become upright: mirror left-right first if `mirror`, then `turns` quarter turns clockwise."""
+
+    turns: int = 0
+    mirror: bool = False
+
+    @property
+    def swaps_sides(self) -> bool:
+        return self.turns % 2 == 1
+
+
+@dataclass(frozen=True, slots=True)
+class HdrStatic:
+    """HDR10 static metadata (SMPTE ST 2086 and CTA-861.3).
+
+    Chromaticities are (x, y) of red, green, blue and white; luminances are in cd/m²; `max_cll` and `max_fall` are in
+    cd/m², 0 when unknown.
+    """
+
+    chromaticities: tuple[tuple[Fraction, Fraction], ...] = ()
+    luminance: tuple[Fraction, Fraction] | None = None
+    """(minimum, maximum)"""
+    max_cll: int = 0
+    max_fall: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTraits:
+    """What holds for every frame of a video stream, as its first frame and its container say."""
+
+    width: int
+    height: int
+    layout: PixelLayout
+    color: ColorTags
+    time_base: Fraction
+    rate: Fraction | None = None
+    """Frames per second on average, None when unknown. Used for estimates and missing timestamps only."""
+    sample_aspect: Fraction = field(default_factory=lambda: Fraction(1))
+    orientation: Orientation = field(default_factory=Orientation)
+    interlaced: bool = False
+    alpha: bool = False
+    hdr: HdrStatic | None = None
+
+    def upright(self) -> VideoTraits:
+        """The traits after the orientation was applied to the pixels."""
+        if not self.orientation.swaps_sides:
+            return replace(self, orientation=Orientation())
+        return replace(
+            self,
+            width=self.height,
+            height=self.width,
+            sample_aspect=1 / self.sample_aspect,
+            orientation=Orientation(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A decoded picture: planes as they were stored, not upright, not converted."""
+
+    planes: tuple[Plane, ...]
+    pts: int
+    duration: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(plane.nbytes for plane in self.planes)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A decoded picture and whether it needs the network: `held` ones equal the picture before in every sample."""
+
+    frame: RawFrame
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures in order of time, and the distinct ones among them as one tensor.
+
+    `rows[i]` is the row of `rgb` that picture i shows; -1 means the last row of the batch before (a held picture).
+    `rgb` is N C H W, RGB, [0, 1], in the dtype and on the device of the network; None when every row is -1.
+    """
+
+    frames: tuple[RawFrame, ...]
+    rows: tuple[int, ...]
+    rgb: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaledFrame:
+    """A finished picture: planes in the layout of the encoder. Held pictures share their planes."""
+
+    planes: tuple[Plane, ...]
+    pts: int
+    duration: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(plane.nbytes for plane in self.planes)

@@ -1,0 +1,179 @@
+"""Every choice a user has, in one place. The docstring under a field is its help text on the command line and in docs.
+
+`Options` is frozen. Building one checks everything that can be checked without touching a file, and `parse` tells
+all faults of a call at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import UsageError, near_miss
+
+Codec = Literal[
+    "x264", "x265", "svt-av1", "vp9", "ffv1", "prores",
+    "h264-nvenc", "hevc-nvenc", "av1-nvenc", "h264-qsv", "hevc-qsv", "av1-qsv", "h264-amf", "hevc-amf", "av1-amf",
+]  # fmt: skip
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """How a field appears on the command line: its names, the group it is listed in, and how its value is shown."""
+
+    names: str
+    group: str
+    metavar: str = ""
+
+
+def parse_time(text: str) -> Fraction:
+    """Seconds, from `90`, `90.5`, `1:30` or `0:01:30.250`. Raises ValueError for anything else."""
+    parts = text.strip().split(":")
+    if not 1 <= len(parts) <= 3 or not all(part.replace(".", "", 1).isdigit() for part in parts):
+        raise ValueError(f"{text!r} is not a time; allowed are 90.5, 1:30 and 0:01:30.250")
+    total = Fraction(0)
+    for part in parts:
+        total = total * 60 + Fraction(part)
+    return total
+
+
+class Options(BaseModel):
+    """All choices of `vidsr upscale` but input and output."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    model: Annotated[str, Flag("-n/-m/--model", "Network", "NAME|PATH")] = "animevideov3"
+    """Network: a built-in name, its alias, or a weights file; `vidsr models list` shows the names."""
+    scale: Annotated[float | None, Field(gt=0, le=16), Flag("-s/--scale", "Network", "F")] = None
+    """Final size as a factor of the input; the network's own scale when not given."""
+    size: Annotated[str | None, Field(pattern=r"^\d+x\d+$"), Flag("--size", "Network", "WxH")] = None
+    """Final size in pixels, both sides given."""
+    height: Annotated[int | None, Field(ge=2, le=32768), Flag("--height", "Network", "H")] = None
+    """Final height in pixels; the width follows the aspect of the input."""
+    denoise: Annotated[float | None, Field(ge=0, le=1), Flag("-dn/--denoise", "Network", "F")] = None
+    """Denoise strength of general-x4v3: 0 keeps noise, 1 removes it; mixes the model with its partner."""
+    preset: Annotated[str | None, Flag("-p/--preset", "Network", "NAME")] = None
+    """A named set of options; `vidsr presets list` shows them. Options given by hand win."""
+
+    precision: Annotated[Precision, Flag("--precision", "Speed", "KIND")] = "auto"
+    """Number format of the network: auto is fp16 on a GPU, bf16 on a CPU with hardware for it, else fp32."""
+    device: Annotated[str, Flag("--device", "Speed", "NAME")] = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
+    tile: Annotated[Literal["auto"] | int, Flag("-t/--tile", "Speed", "auto|0|N")] = "auto"
+    """Tile side in input pixels; 0 never tiles, auto tiles when the frame would not fit in memory."""
+    tile_pad: Annotated[int | None, Field(ge=0, le=512), Flag("--tile-pad", "Speed", "N")] = None
+    """Overlap of tiles in input pixels; the receptive field of the network when not given, which is exact."""
+    batch: Annotated[Literal["auto"] | int, Flag("--batch", "Speed", "auto|N")] = "auto"
+    """Frames that go through the network together."""
+    reuse: Annotated[Literal["exact", "off"], Flag("--reuse", "Speed", "KIND")] = "exact"
+    """exact takes the result of the frame before when a frame equals it in every sample; off computes every frame."""
+
+    codec: Annotated[Codec | None, Flag("--codec", "Video", "NAME")] = None
+    """Video encoder; x264 for mp4, mov and mkv, vp9 for webm when not given."""
+    crf: Annotated[float | None, Field(ge=0, le=63), Flag("--crf", "Video", "F")] = None
+    """Quality of the encoder, lower is better; each encoder has its own default."""
+    encoder_preset: Annotated[str | None, Flag("--encoder-preset", "Video", "NAME")] = None
+    """Speed preset in the encoder's own words, such as slow for x264 or 6 for svt-av1."""
+    pix_fmt: Annotated[str | None, Flag("--pix-fmt", "Video", "NAME")] = None
+    """Pixel format of the output, such as yuv420p10le; the nearest the encoder has to the input when not given."""
+    encoder_option: Annotated[tuple[str, ...], Flag("--encoder-option", "Video", "K=V")] = ()
+    """An option of the encoder itself; may be given more than once."""
+    deinterlace: Annotated[Literal["auto", "on", "off"], Flag("--deinterlace", "Video", "WHEN")] = "auto"
+    """bwdif for frames that are marked as interlaced (auto), for every frame (on), or never (off)."""
+    chroma_location: Annotated[
+        Literal["auto", "left", "center", "topleft"], Flag("--chroma-location", "Video", "WHERE")
+    ] = "auto"
+    """Where the chroma samples of the input lie; auto follows the standard of its codec and colour space."""
+
+    audio: Annotated[str, Flag("--audio", "Streams", "copy|none|CODEC")] = "copy"
+    """copy takes every audio track as it is, none drops them, a codec name (aac, opus, flac, …) encodes them anew."""
+    subs: Annotated[Literal["copy", "none"], Flag("--subs", "Streams", "copy|none")] = "copy"
+    """copy takes every subtitle track, converting text where the container needs it; none drops them."""
+    drop: Annotated[
+        tuple[Literal["data", "attachments", "cover", "chapters", "incompatible"], ...], Flag("--drop", "Streams", "KIND")
+    ] = ()
+    """Streams to leave out: data, attachments, cover, chapters, or incompatible (all that the container cannot hold)."""
+
+    overwrite: Annotated[bool, Flag("-y/--overwrite", "Safety")] = False
+    """Replace the output when it exists."""
+    dry_run: Annotated[bool, Flag("--dry-run", "Safety")] = False
+    """Check everything and say what would be done, without doing it."""
+    verify: Annotated[bool, Flag("--verify/--no-verify", "Safety")] = True
+    """Open the finished file again and compare it with what was sent."""
+    allow_loss: Annotated[bool, Flag("--allow-loss", "Safety")] = False
+    """Exit with 0 even if part of the input was lost or damaged."""
+    max_pixels: Annotated[int, Field(ge=1), Flag("--max-pixels", "Safety", "N")] = 1 << 27
+    """Largest frame accepted or made, in pixels (width times height)."""
+    report: Annotated[Path | None, Flag("--report", "Safety", "FILE.json")] = None
+    """Write the report of the run to this file."""
+
+    @field_validator("tile", "batch")
+    @classmethod
+    def _check_counts(cls, value: Literal["auto"] | int, info: Any) -> Literal["auto"] | int:
+        least = 1 if info.field_name == "batch" else 0
+        if value != "auto" and value < least:
+            raise ValueError(f"must be auto or at least {least}")
+        if info.field_name == "tile" and value != "auto" and 0 < value < 16:
+            raise ValueError("must be auto, 0 or at least 16")
+        return value
+
+    @field_validator("encoder_option")
+    @classmethod
+    def _check_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for pair in value:
+            if "=" not in pair[1:]:
+                raise ValueError(f"{pair!r} must have the form KEY=VALUE")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Options:
+        sizes = [name for name in ("scale", "size", "height") if getattr(self, name) is not None]
+        if len(sizes) > 1:
+            raise ValueError(f"--{' and --'.join(sizes)} exclude each other")
+        return self
+
+
+def flag_of(name: str) -> Flag:
+    """The Flag of field `name` of Options."""
+    return next(item for item in Options.model_fields[name].metadata if isinstance(item, Flag))
+
+
+def long_flag(name: str) -> str:
+    """The long command-line name of field `name`, such as `--tile-pad`."""
+    return next(part for part in flag_of(name).names.split("/") if part.startswith("--"))
+
+
+def parse(values: dict[str, Any]) -> Options:
+    """Options from plain values; a UsageError that names every fault, one on a line."""
+    try:
+        return Options(**values)
+    except ValidationError as error:
+        faults = [_fault(item) for item in error.errors()]
+        raise UsageError("\n".join(dict.fromkeys(faults)), "vidsr upscale --help lists every option") from None
+
+
+def _fault(item: Any) -> str:
+    """One sentence for one fault that pydantic found."""
+    name = str(item["loc"][0]) if item["loc"] else ""
+    reason = str(item.get("ctx", {}).get("error", "")) or item["msg"][0].lower() + item["msg"][1:]
+    if not name:
+        return reason
+    if item["type"] == "extra_forbidden":
+        return f"option {name!r} is unknown{near_miss(name, list(Options.model_fields))}"
+    seen = item["input"]
+    hint = near_miss(str(seen), _choices(name)) if item["type"] == "literal_error" else ""
+    return f"{long_flag(name)}: {seen!r} is not allowed, {reason.replace('input ', '')}{hint}"
+
+
+def _choices(name: str) -> list[str]:
+    """The literal values that field `name` allows."""
+
+    def walk(kind: Any) -> list[str]:
+        return [kind] if isinstance(kind, str) else [text for part in get_args(kind) for text in walk(part)]
+
+    return walk(Options.model_fields[name].annotation)
