@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 
@@ -62,8 +63,16 @@ class Repeated:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """Part of the input could not be read; no picture is known to be in it."""
+
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dropped:
-    """A picture or packet is lost."""
+    """A decoded picture is lost."""
 
     seconds: float | None
     reason: str
@@ -86,9 +95,17 @@ class FellBack:
     reason: str
 
 
-Event = Stage | Progress | Download | Notice | Concealed | Repeated | Dropped | Retimed | FellBack
+Event = Stage | Progress | Download | Notice | Concealed | Repeated | Damaged | Dropped | Retimed | FellBack
 Emit = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
     """An Emit that says nothing."""
+
+
+def clock(seconds: float | Fraction) -> str:
+    """`0:01:02.345` for people."""
+    whole, milli = divmod(round(float(seconds) * 1000), 1000)
+    sign = "-" if whole < 0 else ""
+    whole = abs(whole)
+    return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milli:03}"
