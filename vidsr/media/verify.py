@@ -1,0 +1,121 @@
+"""Open the written file again and hold it against what was sent to it."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from ..errors import VerificationError
+from .libav import reason
+
+
+@dataclass
+class Sent:
+    """What went into the output, counted where it was written. Times of `pts` are in `time_base` units."""
+
+    width: int
+    height: int
+    time_base: Fraction
+    pts: array[int]
+    kinds: Counter[str]
+    """Streams by kind, video included."""
+    packets: Counter[int] = field(default_factory=Counter)
+    """Carried packets by stream of the output."""
+    first: dict[int, Fraction] = field(default_factory=dict)
+    """Seconds of the first packet of each carried stream."""
+    exact_counts: bool = True
+    """False where the container repacks carried packets (raw audio, MPEG-TS)."""
+
+
+def verify(path: Path, format: str, sent: Sent) -> tuple[str, ...]:
+    """What was checked and holds, in words. Raises VerificationError for the first thing that does not."""
+    try:
+        with av.open(f"file:{path.resolve()}", metadata_errors="replace") as container:
+            return _compare(container, sent)
+    except (av.error.FFmpegError, EOFError) as error:
+        raise VerificationError(f"output {path} cannot be opened again: {reason(error)}") from error
+
+
+def _compare(container: InputContainer, sent: Sent) -> tuple[str, ...]:
+    found = Counter(str(stream.type) for stream in container.streams)
+    if found != sent.kinds:
+        raise _difference("streams", dict(found), dict(sent.kinds))
+    video = container.streams.video[0]
+    pts, packets, first = _scan(container, video)
+    _check_video(pts, video, sent)
+    shift = _check_carried(packets, first, Fraction(pts[0]) * Fraction(video.time_base or 0), sent)
+    _check_picture(container, video, sent)
+    said = [f"{len(pts)} frames at their times", "the first picture decoded, of the right size"]
+    if sent.packets:
+        said.append(f"{sum(sent.packets.values())} packets of {len(sent.packets)} carried streams, offset kept{shift}")
+    return tuple(said)
+
+
+def _scan(container: InputContainer, video: VideoStream) -> tuple[list[int], Counter[int], dict[int, Fraction]]:
+    """pts of the video, and packets and first time of every other stream, by reading the file without decoding."""
+    pts: list[int] = []
+    packets: Counter[int] = Counter()
+    first: dict[int, Fraction] = {}
+    for packet in container.demux():
+        if packet.pts is None or packet.size == 0:
+            continue
+        if packet.stream_index == video.index:
+            if packet.is_discard:
+                raise VerificationError(f"output: the frame at {packet.pts} is hidden by the container")
+            pts.append(packet.pts)
+            continue
+        packets[packet.stream_index] += 1
+        time = Fraction(packet.pts) * Fraction(packet.time_base)
+        first[packet.stream_index] = min(time, first.get(packet.stream_index, time))
+    return sorted(pts), packets, first
+
+
+def _check_video(pts: list[int], video: VideoStream, sent: Sent) -> None:
+    """Every frame is there, at its time to within one tick of the coarser clock, up to one shift of the whole."""
+    if len(pts) != len(sent.pts):
+        raise _difference("frames", len(pts), len(sent.pts))
+    base = Fraction(video.time_base or 0)
+    tick = max(base, sent.time_base)
+    start, begun = pts[0] * base, sent.pts[0] * sent.time_base
+    for place, (stamp, meant) in enumerate(zip(pts, sent.pts, strict=True)):
+        if abs((stamp * base - start) - (meant * sent.time_base - begun)) > tick:
+            raise _difference(
+                f"time of frame {place} in seconds", float(stamp * base), float(meant * sent.time_base)
+            )
+
+
+def _check_carried(packets: Counter[int], first: dict[int, Fraction], start: Fraction, sent: Sent) -> str:
+    """Carried streams are whole and lie as far from the picture as they did."""
+    if sent.exact_counts and packets != sent.packets:
+        raise _difference("carried packets by stream", dict(packets), dict(sent.packets))
+    begun = sent.pts[0] * sent.time_base
+    worst = Fraction(0)
+    for stream, time in first.items():
+        if stream in sent.first:
+            worst = max(worst, abs((time - start) - (sent.first[stream] - begun)), key=abs)
+    if worst > Fraction(1, 100):
+        raise VerificationError(f"output: a carried stream lies {float(worst) * 1000:.0f} ms off the picture")
+    return f" to {float(worst) * 1000:.1f} ms"
+
+
+def _check_picture(container: InputContainer, video: VideoStream, sent: Sent) -> None:
+    container.seek(0)
+    picture = next(container.decode(video), None)
+    if picture is None:
+        raise VerificationError("output: its first picture cannot be decoded")
+    if (picture.width, picture.height) != (sent.width, sent.height):
+        raise _difference("size", f"{picture.width}x{picture.height}", f"{sent.width}x{sent.height}")
+
+
+def _difference(what: str, found: object, meant: object) -> VerificationError:
+    return VerificationError(
+        f"output differs from what was sent to it: {what} {found}, sent {meant}",
+        "nothing was replaced; please report this with vidsr doctor's output",
+    )
