@@ -1,0 +1,69 @@
+"""9. Planes to packets. Whatever PyAV would silently adapt is asserted here first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import av
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ..errors import OutputError
+from ..frames import ColorTags, PixelLayout, UpscaledFrame
+from ..media.libav import reason
+from ..media.pixels import fill_frame
+
+
+@dataclass
+class Encoding:
+    """One video stream being encoded.
+
+    `color` are the tags written on every frame; `offset` is added to every pts (see the muxer's clock).
+    """
+
+    stream: VideoStream
+    layout: PixelLayout
+    width: int
+    height: int
+    color: ColorTags
+    offset: int = 0
+    _durations: dict[int, int] = field(default_factory=dict)
+    _last: int | None = None
+
+    def packets(self, frames: Iterable[UpscaledFrame]) -> Iterator[Packet]:
+        """The encoded packets in order of decoding, the encoder drained at the end. Raises OutputError."""
+        for frame in frames:
+            yield from self._encode(self._av_frame(frame))
+        yield from self._encode(None)
+
+    def _encode(self, frame: av.VideoFrame | None) -> Iterator[Packet]:
+        try:
+            encoded = self.stream.encode(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            where = "at its end" if frame is None else f"at {float(frame.pts * self.stream.time_base):.3f} s"
+            raise OutputError(f"encoder {self.stream.codec_context.name} failed {where}: {reason(error)}") from error
+        for packet in encoded:
+            known = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
+            packet.duration = packet.duration or known
+            yield packet
+
+    def _av_frame(self, frame: UpscaledFrame) -> av.VideoFrame:
+        """The picture as the encoder takes it. PyAV rescales other sizes and muxers reject other orders: neither may come."""
+        sizes = tuple(plane.shape for plane in frame.planes)
+        expected = self.layout.plane_sizes(self.width, self.height)
+        pts = frame.pts + self.offset
+        assert sizes == expected, f"planes of {sizes} where {expected} belong"
+        assert self._last is None or pts > self._last, f"pts {pts} after {self._last}"
+        picture = fill_frame(frame.planes, self.layout, self.width, self.height)
+        picture.pts = self._last = pts
+        picture.time_base = self.stream.codec_context.time_base
+        self._durations[pts] = picture.duration = frame.duration
+        self._tag(picture)
+        return picture
+
+    def _tag(self, picture: av.VideoFrame) -> None:
+        picture.colorspace = self.color.matrix
+        picture.color_range = 2 if self.color.full_range else 1
+        picture.color_primaries = self.color.primaries
+        picture.color_trc = self.color.transfer

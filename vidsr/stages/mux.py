@@ -1,0 +1,72 @@
+"""10. Packets and carried streams to the file, each in its turn."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import OutputContainer
+from av.packet import Packet
+
+from ..media.libav import writing
+
+
+@dataclass
+class Muxer:
+    """Writes video packets as they come, and before each the carried packets that belong before it.
+
+    Carried packets wait in `waiting` while their moment of video is still being computed; they are compressed, so
+    the memory they take is that of some seconds of sound. `carry` turns a waiting packet into those to write.
+    """
+
+    output: OutputContainer
+    path: Path
+    carry: Callable[[Packet], list[Packet]]
+    flush: Callable[[], list[Packet]]
+    waiting: deque[Packet] = field(default_factory=deque)
+    counts: Counter[int] = field(default_factory=Counter)
+    """Carried packets written, by stream of the output."""
+    first: dict[int, Fraction] = field(default_factory=dict)
+    """Seconds of the first packet of each carried stream."""
+
+    def write(self, video: Iterable[Packet]) -> Iterator[Packet]:
+        """Write everything; each video packet is yielded once it is written. Raises OutputError, ReaderGoneError."""
+        for packet in video:
+            self._write_waiting(until=_time(packet))
+            self._write(packet)
+            yield packet
+        self._write_waiting(until=None)
+        for packet in self.flush():
+            self._write_carried(packet)
+
+    def close(self) -> None:
+        """Write the trailer and close the file."""
+        writing(self.path, self.output.close)
+
+    def _write_waiting(self, until: Fraction | None) -> None:
+        while self.waiting:
+            time = _time(self.waiting[0])
+            if until is not None and time is not None and time > until:
+                return
+            for packet in self.carry(self.waiting.popleft()):
+                self._write_carried(packet)
+
+    def _write_carried(self, packet: Packet) -> None:
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        self.counts[packet.stream_index] += 1
+        if stamp is not None:
+            time = Fraction(stamp) * packet.time_base
+            self.first[packet.stream_index] = min(time, self.first.get(packet.stream_index, time))
+        self._write(packet)
+
+    def _write(self, packet: Packet) -> None:
+        writing(self.path, lambda: self.output.mux_one(packet))
+
+
+def _time(packet: Packet) -> Fraction | None:
+    """Seconds at which a packet is to be decoded."""
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    return stamp * packet.time_base if stamp is not None and packet.time_base else None

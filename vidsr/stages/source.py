@@ -1,0 +1,110 @@
+"""1. The input as a stream of packets, on a continuous clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ..events import Damaged, Emit
+from ..media.claims import Claims, Seen, read_claims
+from ..media.libav import main_video, open_input, reason
+from ..media.timeline import Continuity
+
+MAX_FAILURES = 8
+"""Reads that may fail in a row before the rest of the input is given up (PySceneDetect's bound)."""
+
+
+@dataclass
+class Source:
+    """An open input and what was seen of it so far."""
+
+    path: Path
+    container: InputContainer
+    video: VideoStream
+    claims: Claims
+    seen: dict[int, Seen] = field(default_factory=dict)
+    """What was read of each stream."""
+
+    @property
+    def end(self) -> Fraction:
+        """Seconds at which the last packet of any stream ends."""
+        return max((seen.end for seen in self.seen.values()), default=Fraction(0))
+
+    def close(self) -> None:
+        self.container.close()
+
+
+def open_source(path: Path, max_pixels: int) -> Source:
+    """Open `path` for reading. Raises InputError when it cannot be used; the decoder refuses frames over `max_pixels`."""
+    container = open_input(path)
+    try:
+        video = main_video(container, path)
+        video.codec_context.options = {"max_pixels": str(max_pixels)}  # av.open would keep it from the decoder
+        video.thread_type = "AUTO"
+        return Source(path, container, video, read_claims(container, video, path))
+    except BaseException:
+        container.close()
+        raise
+
+
+def packets(source: Source, carry: Callable[[Packet], None], emit: Emit) -> Iterator[Packet]:
+    """The packets of the video stream, in order; all others go to `carry`. Ends with the flush packet."""
+    continuity = Continuity(emit)
+    for packet in _demux(source, emit):
+        of_video = packet.stream.index == source.video.index  # flush packets have a stream, but no stream_index
+        if packet.size:
+            _place(packet, source, continuity)
+        if of_video:
+            yield packet
+        elif packet.size:
+            carry(packet)
+
+
+def _demux(source: Source, emit: Emit) -> Iterator[Packet]:
+    """Every packet of the container. A read that fails is told and tried again behind the damage, a few times."""
+    failures = 0
+    while failures < MAX_FAILURES:
+        try:
+            for packet in source.container.demux():
+                failures = 0
+                yield packet
+            return
+        except (av.error.FFmpegError, EOFError) as error:
+            failures += 1
+            emit(Damaged(float(source.end), f"the input could not be read: {reason(error)}"))
+    emit(Damaged(float(source.end), f"{MAX_FAILURES} reads failed in a row, the rest of the input is given up"))
+    yield from _flush(source)
+
+
+def _flush(source: Source) -> Iterator[Packet]:
+    packet = Packet(0)
+    packet.stream = source.video
+    yield packet
+
+
+def _place(packet: Packet, source: Source, continuity: Continuity) -> None:
+    """Put the times of `packet` on the continuous clock and note where it ends."""
+    base = packet.time_base
+    if not base:
+        return
+    steady = packet.stream.type in ("video", "audio")
+    stamp = packet.dts if packet.dts is not None else packet.pts
+    time = stamp * base if stamp is not None and steady else None
+    offset = continuity.offset(packet.stream_index if steady else source.video.index, time)
+    if offset:
+        shift = round(offset / base)
+        packet.pts = None if packet.pts is None else packet.pts + shift
+        packet.dts = None if packet.dts is None else packet.dts + shift
+    seen = source.seen.setdefault(packet.stream_index, Seen())
+    start = packet.pts if packet.pts is not None else packet.dts
+    if start is None:
+        seen.packets += 1
+    else:
+        seen.note(start * base, (packet.duration or 0) * base)
