@@ -35,24 +35,27 @@ def pictures(packets: Iterable[Packet], context: VideoCodecContext, emit: Emit) 
     """
     failures = 0
     for packet in packets:
-        try:
-            yield from context.decode(packet if packet.size else None)
-            failures = 0
-        except (av.error.FFmpegError, EOFError) as error:
-            failures += 1
-            emit(Notice(f"{_when(packet)}: packet not decodable, {reason(error)}", "warning"))
+        decoded = _decode(packet, context, emit)
+        failures = failures + 1 if decoded is None else 0
+        yield from decoded or ()
         if failures == MAX_FAILURES:
             emit(Damaged(_seconds(packet), f"{failures} packets in a row were not decodable, the rest is given up"))
+            yield from _decode(Packet(0), context, emit) or ()  # what other threads of the decoder still hold
             return
+
+
+def _decode(packet: Packet, context: VideoCodecContext, emit: Emit) -> list[av.VideoFrame] | None:
+    """The pictures that are ready after `packet`, or after the last one if it is empty; None if it fails."""
+    try:
+        return context.decode(packet if packet.size else None)
+    except (av.error.FFmpegError, EOFError) as error:
+        emit(Notice(f"{_seconds(packet):.3f} s: packet not decodable, {reason(error)}", "warning"))
+        return None
 
 
 def _seconds(packet: Packet) -> float:
     stamp = packet.pts if packet.pts is not None else packet.dts
     return float(stamp * packet.time_base) if stamp is not None and packet.time_base else 0.0
-
-
-def _when(packet: Packet) -> str:
-    return f"{_seconds(packet):.3f} s"
 
 
 @dataclass
