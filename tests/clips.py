@@ -66,6 +66,7 @@ def make_clip(
     audio: str | None = "aac",
     audio_offset: float = 0.0,
     audio_seconds: float | None = None,
+    audio_rate: int = 48000,
     options: dict[str, str] | None = None,
     container: dict[str, str] | None = None,
     color: dict[str, int] | None = None,
@@ -83,13 +84,15 @@ def make_clip(
     base = time_base or Fraction(1, 24000)
     stamps = list(pts) if pts is not None else [round(index / rate / base) for index in range(frames)]
     with av.open(str(path), "w", options=container or {}) as output:
-        packets = _add_video(output, stamps, size, codec, pix_fmt, rate, base, held, _words(codec, options, hdr, interlaced))
+        packets = _add_video(
+            output, stamps, size, codec, pix_fmt, rate, base, held, _words(codec, options, hdr, interlaced)
+        )
         stream = output.streams.video[0]
         _describe(stream, color, sar, rotation)
         coded = packets()
         if audio:
             seconds = audio_seconds if audio_seconds is not None else float(len(stamps) / rate)
-            coded += add_sound(output, audio, audio_offset, seconds)()
+            coded += add_sound(output, audio, audio_offset, seconds, audio_rate)()
         mux_in_order(output, coded)
     return path
 
@@ -132,27 +135,32 @@ def _add_video(
             for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
                 setattr(frame, name, getattr(stream.codec_context, name))
             packets += stream.encode(frame)
-        return packets + stream.encode(None)
+        packets += stream.encode(None)
+        for packet in packets if len(packets) <= 2 else ():
+            packet.dts = packet.pts  # x265 leaves them to chance in clips this short
+        return packets
 
     return encode
 
 
-def add_sound(output: OutputContainer, codec: str, start: float, seconds: float, hertz: float = 440.0) -> Any:
-    """Add a stereo sine of 48 kHz that starts at `start` seconds; the result encodes it when called."""
-    stream = output.add_stream(codec, rate=48000)
-    stream.codec_context.time_base = Fraction(1, 48000)
+def add_sound(
+    output: OutputContainer, codec: str, start: float, seconds: float, rate: int = 48000, hertz: float = 440.0
+) -> Any:
+    """Add a stereo sine of `rate` samples per second from `start` seconds on; the result encodes it when called."""
+    stream = output.add_stream(codec, rate=rate)
+    stream.codec_context.time_base = Fraction(1, rate)
 
     def encode() -> list[Packet]:
         packets: list[Packet] = []
         stream.codec_context.open(strict=False)
         step = stream.codec_context.frame_size or 1024
-        resampler = av.AudioResampler(stream.codec_context.format.name, "stereo", 48000)
-        for first in range(0, round(seconds * 48000), step):
-            count = min(step, round(seconds * 48000) - first)
-            wave = np.sin(np.arange(first, first + count) * (2 * np.pi * hertz / 48000)) * 16384
+        resampler = av.AudioResampler(stream.codec_context.format.name, "stereo", rate)
+        for first in range(0, round(seconds * rate), step):
+            count = min(step, round(seconds * rate) - first)
+            wave = np.sin(np.arange(first, first + count) * (2 * np.pi * hertz / rate)) * 16384
             frame = av.AudioFrame.from_ndarray(wave.astype(np.int16).repeat(2)[None], format="s16", layout="stereo")
-            frame.sample_rate, frame.time_base = 48000, Fraction(1, 48000)
-            frame.pts = round(start * 48000) + first
+            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+            frame.pts = round(start * rate) + first
             for ready in resampler.resample(frame):
                 packets += stream.encode(ready)
         return packets + stream.encode(None)
@@ -182,10 +190,18 @@ def make_feature_clip(path: Path, **changes: Any) -> Path:
     with av.open(str(path), "w", format="matroska") as output:
         words = _words(codec, None, MASTERING if codec == "libx265" else None, False)
         video = _add_video(
-            output, FEATURE_PTS, changes.get("size", (64, 48)), codec, pix_fmt, Fraction(24), Fraction(1, 1000), (4,), words
+            output,
+            FEATURE_PTS,
+            changes.get("size", (64, 48)),
+            codec,
+            pix_fmt,
+            Fraction(24),
+            Fraction(1, 1000),
+            (4,),
+            words,
         )
         _describe(output.streams.video[0], HDR10, Fraction(16, 11), 90)
-        english, japanese = add_sound(output, "aac", 0, 0.8), add_sound(output, "libopus", 0, 0.8, 880.0)
+        english, japanese = add_sound(output, "aac", 0, 0.8), add_sound(output, "libopus", 0, 0.8, hertz=880.0)
         english_stream, japanese_stream = output.streams.audio
         english_stream.metadata.update(language="eng", title="Main, 5.1?")
         japanese_stream.metadata.update(language="jpn")

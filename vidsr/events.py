@@ -41,10 +41,10 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A decision the user should know before or during the run: a converted stream, a dropped track, a fallback."""
+    """A decision the user should know: a converted stream, a dropped track. A detail is for those who ask (-v)."""
 
     text: str
-    level: Literal["info", "warning"] = "info"
+    level: Literal["detail", "info", "warning"] = "info"
 
 
 @dataclass(frozen=True, slots=True)

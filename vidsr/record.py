@@ -42,8 +42,6 @@ class Report:
     bound_by: str
     share_reused: float
     time_base: str
-    first_pts: int | None
-    last_pts: int | None
     pts: tuple[int, ...] = field(repr=False)
     streams: tuple[dict[str, Any], ...] = ()
     verified: tuple[str, ...] = ()
@@ -54,7 +52,8 @@ class Report:
     def to_json(self) -> str:
         """The report as JSON; the list of pts is left out, its ends stay."""
         values = asdict(self)
-        del values["pts"]
+        pts = values.pop("pts")
+        values |= {"first_pts": pts[0], "last_pts": pts[-1]} if pts else {}
         return json.dumps(values, indent=2)
 
 

@@ -1,0 +1,138 @@
+"""`vidsr models`: which networks there are, where their weights lie, and how to get more."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import WeightsError
+from ..events import Download, Event, Notice
+from ..models import store
+from ..models.builtin import builtin
+from ..models.registry import Weights
+
+
+def _say(event: Event) -> None:
+    """Talk goes to stderr; a running count of bytes only where it can be overwritten."""
+    if isinstance(event, Notice):
+        click.echo(f"{event.level}: {event.text}", err=True)
+    elif isinstance(event, Download) and sys.stderr.isatty():
+        total = f" of {event.total / 1e6:.1f}" if event.total else ""
+        end = "\n" if event.done == event.total else ""
+        click.echo(f"\r{event.name}: {event.done / 1e6:.1f}{total} MB{end}", err=True, nl=False)
+
+
+@click.group()
+def models() -> None:
+    """List networks, and get, import or find their weights."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_models(as_json: bool) -> None:
+    """List all networks that have a name, and where their weights would come from."""
+    rows = [_facts(item) for item in builtin()] + [_imported(name) for name in _own_names()]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    wide = max(len(row["name"]) for row in rows)
+    for row in rows:
+        click.echo(f"{row['name']:<{wide}}  x{row['scale'] or '?'}  {row['weights']:<10}  {row['purpose']}")
+
+
+def _own_names() -> list[str]:
+    return [name for name in store.imported_names() if builtin().find(name) is None]
+
+
+def _facts(item: Weights) -> dict[str, Any]:
+    """What is known of a built-in network without opening its weights."""
+    path = store.locate(item)
+    facts = item.model_dump(mode="json", exclude={"package"})
+    return {**facts, "weights": _where(path), "path": path and str(path)}
+
+
+def _where(path: Path | None) -> str:
+    if path is None:
+        return "download"
+    return "cached" if path.parent == store.cache_folder() else "in package"
+
+
+def _imported(name: str) -> dict[str, Any]:
+    path = str(store.converted_file(name))
+    return {"name": name, "scale": None, "purpose": "imported", "weights": "cached", "path": path}
+
+
+@models.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(name: str, as_json: bool) -> None:
+    """Show all that is known of NAME, a network or a weights file. Downloads nothing."""
+    item = builtin().find(name)
+    facts = _facts(item) if item else {}
+    if item is None or (facts["path"] and item.kind == "generator"):
+        facts |= _loaded(name)
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    for key, value in facts.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        click.echo(f"{key.replace('_', ' '):<16} {'unknown' if shown is None else shown}")
+
+
+def _loaded(name: str) -> dict[str, Any]:
+    """What only the weights themselves tell."""
+    from ..models.load import load_model
+
+    network = load_model(name, emit=_say)
+    return {
+        "name": network.name,
+        "architecture": network.arch,
+        "scale": network.scale,
+        "licence": network.licence,
+        "parameters": network.parameters,
+        "receptive_field": network.receptive_field,
+        "multiple_of": network.multiple_of,
+        "flops_per_pixel": network.flops_per_pixel,
+        "precisions": sorted(network.dtypes),
+        "origin": network.origin,
+        "origin_sha256": network.sha256,
+    }
+
+
+@models.command()
+@click.argument("name")
+def download(name: str) -> None:
+    """Fetch the official weights of NAME into the cache and print their path."""
+    from ..models.load import download as fetch_official
+
+    click.echo(fetch_official(builtin().get(name), emit=_say))
+
+
+@models.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="Name to use with --model; the file's own when not given.")
+def import_weights(file: Path, name: str | None) -> None:
+    """Keep the weights in FILE under a name and print the path of the copy."""
+    from ..models.load import import_file
+
+    click.echo(import_file(file, name, emit=_say))
+
+
+@models.command()
+@click.argument("name", required=False)
+def path(name: str | None) -> None:
+    """Print where weights are kept, or the file that NAME uses."""
+    click.echo(store.cache_folder() if name is None else _path_of(name))
+
+
+def _path_of(name: str) -> Path:
+    if name in _own_names():
+        return store.converted_file(name)
+    found = store.locate(builtin().get(name))
+    if found is None:
+        raise WeightsError(f"weights of {name} are not on this machine", f"vidsr models download {name} fetches them")
+    return found

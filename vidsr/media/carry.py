@@ -1,0 +1,194 @@
+"""Everything but the video, carried from one container to another."""
+
+from __future__ import annotations
+
+import mimetypes
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path, PureWindowsPath
+from typing import Any, TypeVar
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Stream
+from av.subtitles.stream import SubtitleStream
+
+from ..events import Emit, ignore
+from .audio import Transcoder, add_encoded, audio_encoder
+from .libav import open_input
+from .plan import TIMECODE_AS_TAG, StreamPlan
+from .subtitles import TextConverter
+
+S = TypeVar("S", bound=Stream)
+
+_MADE_BY_MUXER = re.compile(
+    r"encoder|duration(-.*)?|bps(-.*)?|number_of_(frames|bytes)(-.*)?|_statistics_.*|source_id(-.*)?|vendor_id"
+    r"|major_brand|minor_version|compatible_brands|filename|mimetype",
+    re.IGNORECASE,
+)
+"""Metadata that describes the old file and that the muxer writes anew."""
+
+_COVER_TYPES = {"png": ("cover.png", "image/png"), "mjpeg": ("cover.jpg", "image/jpeg")}
+
+
+class Carrier:
+    """Adds an output stream for every plan and turns packets of the input into packets ready to mux.
+
+    Build it after the video stream was added to `output` and before the first packet is muxed. `offset`, in seconds,
+    is added to all times: the same by which the video is moved when its timestamps would be negative.
+    """
+
+    def __init__(
+        self,
+        plans: Iterable[StreamPlan],
+        source: InputContainer,
+        output: OutputContainer,
+        offset: Fraction = Fraction(0),
+        emit: Emit = ignore,
+    ) -> None:
+        self.plans = tuple(plans)
+        self.source, self.output, self.offset, self.emit = source, output, offset, emit
+        self._workers: dict[int, _Copier | TextConverter | Transcoder] = {}
+        output.metadata.update(carried_metadata(source.metadata))
+        for plan in self.plans:
+            if plan.action == "drop":
+                self._carry_timecode(plan)
+            elif plan.kind == "chapters":
+                self._carry_chapters()
+            else:
+                self._add(source.streams[plan.index], plan)
+
+    def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        """The packets ready to mux after `packet` of the input; none when its stream is dropped or already carried.
+
+        A copied packet is the same object with its bytes untouched.
+        """
+        worker = self._workers.get(packet.stream_index)
+        if worker is None or packet.size == 0:
+            return []
+        if isinstance(worker, TextConverter):
+            return self._shifted(worker.take(packet))
+        return worker.take(packet)
+
+    def finish(self) -> list[Packet[Any]]:
+        """The packets that encoders and converters held back. Call it once, after the last packet."""
+        packets: list[Packet[Any]] = []
+        for worker in self._workers.values():
+            rest = worker.finish()
+            packets += self._shifted(rest) if isinstance(worker, TextConverter) else rest
+        return packets
+
+    def _add(self, stream: Stream, plan: StreamPlan) -> None:
+        if plan.action == "attach":
+            assert isinstance(stream, AttachmentStream)
+            self._attach(stream)
+        elif plan.action == "cover" and self.output.format.name == "matroska":
+            self.output.add_attachment(*_COVER_TYPES[plan.codec], cover_picture(self.source, plan.index))
+        else:
+            self._workers[plan.index] = self._worker(stream, plan)
+
+    def _worker(self, stream: Stream, plan: StreamPlan) -> _Copier | TextConverter | Transcoder:
+        if plan.action == "encode":
+            assert isinstance(stream, AudioStream)
+            sound = _described_as(stream, add_encoded(self.output, stream, audio_encoder(plan.target)))
+            return Transcoder(stream, sound, self.offset, self.emit)
+        if plan.action == "convert":
+            assert isinstance(stream, SubtitleStream)
+            text = _described_as(stream, self.output.add_stream(plan.target))
+            assert isinstance(text, SubtitleStream)
+            return TextConverter(stream, text, self.emit)
+        return _Copier(_described_as(stream, self.output.add_stream_from_template(stream, opaque=True)), self.offset)
+
+    def _attach(self, stream: AttachmentStream) -> None:
+        name = safe_name(stream.metadata.get("filename", ""))
+        mime = stream.mimetype or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        self.output.add_attachment(name, mime, stream.data)
+
+    def _carry_timecode(self, plan: StreamPlan) -> None:
+        """A timecode track becomes a tag; MP4 and MOV make a track of it again."""
+        if plan.kind == "data" and plan.reason == TIMECODE_AS_TAG:
+            self.output.metadata["timecode"] = self.source.streams[plan.index].metadata["timecode"]
+
+    def _carry_chapters(self) -> None:
+        chapters = self.source.chapters()
+        for chapter in chapters:
+            base = chapter["time_base"]
+            shift = round(self.offset / base) if base else 0
+            chapter["start"] += shift
+            chapter["end"] += shift
+        self.output.set_chapters(chapters)
+
+    def _shifted(self, packets: list[Packet[Any]]) -> list[Packet[Any]]:
+        for packet in packets:
+            shift_packet(packet, self.offset)
+        return packets
+
+
+class _Copier:
+    """Hands packets on as they are, with decoding times that rise as muxers demand."""
+
+    def __init__(self, target: Stream, offset: Fraction) -> None:
+        self.target, self.offset = target, offset
+        self._last: int | None = None
+        self._end = 0
+
+    def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        if packet.pts is None and packet.dts is None:
+            packet.pts = packet.dts = self._end  # follows the one before, as a player would take it
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        self._end = (stamp or 0) + (packet.duration or 0)
+        self._keep_rising(packet)
+        shift_packet(packet, self.offset)
+        packet.stream = self.target
+        return [packet]
+
+    def _keep_rising(self, packet: Packet[Any]) -> None:
+        if packet.dts is None:
+            return
+        if self._last is not None and packet.dts <= self._last and self.target.type != "subtitle":
+            packet.dts = self._last + 1
+            packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+        self._last = packet.dts
+
+    def finish(self) -> list[Packet[Any]]:
+        return []
+
+
+def shift_packet(packet: Packet[Any], offset: Fraction) -> None:
+    """Add `offset` seconds to the times of `packet`, rounded to its time base."""
+    if not offset or not packet.time_base:
+        return
+    ticks = round(offset / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + ticks
+    packet.dts = None if packet.dts is None else packet.dts + ticks
+
+
+def _described_as(source: Stream, target: S) -> S:
+    """`target` with the language, title, other metadata and disposition of `source`."""
+    target.metadata.update(carried_metadata(source.metadata))
+    target.disposition = source.disposition
+    return target
+
+
+def carried_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    """`metadata` without what describes the old file (brands, statistics, encoder), which the muxer writes anew."""
+    return {key: value for key, value in metadata.items() if not _MADE_BY_MUXER.fullmatch(key)}
+
+
+def cover_picture(source: InputContainer, index: int) -> bytes:
+    """The coded picture of cover art stream `index`.
+
+    A container with attached pictures wants them before the first packet, and a demuxer gives them with its first
+    packets; so the file is opened a second time for them.
+    """
+    with open_input(Path(source.name.removeprefix("file:"))) as again:
+        return bytes(next(packet for packet in again.demux(again.streams[index]) if packet.size))
+
+
+def safe_name(name: str) -> str:
+    """`name` of an attached file without folders, control characters, and of at most 200 characters."""
+    last = PureWindowsPath(name.replace("\0", "")).name
+    clean = "".join(character for character in last if character.isprintable()).strip(" .")
+    return clean[-200:] or "attachment"

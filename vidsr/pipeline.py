@@ -1,0 +1,254 @@
+"""READ THIS FIRST. One input to one output: the stages of `vidsr.stages`, composed in order.
+
+`_compose` is the way of a frame, written as one chain, with the two places where it crosses from one thread to the
+next; the third thread is the one that pulls the chain. `vidsr.prepare` settles everything before, `vidsr.flow` holds
+the threads, `vidsr.media.verify` looks at the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from .events import Emit, Progress, Stage
+from .flow import Cancel, Flow
+from .frames import UpscaledFrame, Work
+from .fs import Target
+from .media.carry import Carrier
+from .media.claims import describe_stream, shortfall
+from .media.containers import muxer_options
+from .media.libav import writing
+from .media.verify import Sent, verify
+from .models.load import load_model
+from .options import Options
+from .prepare import Plan, check_names, make_plan, output_path
+from .record import Report, Tally
+from .runtime.device import pick_device
+from .runtime.eager import Eager
+from .runtime.planes import FromRGB, ToRGB
+from .stages.assemble import to_planes
+from .stages.batch import group
+from .stages.convert import to_rgb
+from .stages.decode import Decoder, Expected, first_picture, pictures
+from .stages.encode import Encoding
+from .stages.infer import Inference
+from .stages.mux import Muxer
+from .stages.reuse import find_held
+from .stages.source import Source, open_source, packets
+
+PROGRESS_EVERY = 0.1
+"""Seconds between two Progress events."""
+
+
+@dataclass
+class Run:
+    """What is open for one run, and what was counted so far."""
+
+    plan: Plan
+    source: Source
+    pictures: Iterator[av.VideoFrame]
+    expected: Expected
+    decoder: Decoder
+    carried: deque[Packet]
+    shift: int
+    """Added to every pts, in units of the time base: containers hide pictures before zero."""
+    tally: Tally
+    flow: Flow
+
+
+def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: Cancel | None = None) -> Report:
+    """Upscale one file. Nothing has the output's name before it is complete, verified and on disk.
+
+    Raises the errors of `vidsr.errors`; a run that lost part of its input ends normally, with `exit_code` 7.
+    """
+    tally = Tally(emit)
+    with closing(open_source(input, options.max_pixels)) as source:
+        run = _prepare(source, output, options, tally, Flow(cancel))
+        plan = run.plan
+        with Target(plan.output, overwrite=options.overwrite) as target:
+            tally.emit(Stage("upscale", str(plan.output)))
+            sent, streams = _write(run, target.path)
+            verified = _verify(run, sent, target)
+            tally.emit(Stage("commit", str(plan.output)))
+            target.commit()
+    report = _report(run, streams, verified)
+    tally.emit(Stage("done", str(plan.output)))
+    return report
+
+
+def plan_only(input: Path, output: Path | None, options: Options, emit: Emit) -> Plan:
+    """The plan of a run, after every check that `run` makes before its first frame."""
+    with closing(open_source(input, options.max_pixels)) as source:
+        return _prepare(source, output, options, Tally(emit), Flow()).plan
+
+
+def _prepare(source: Source, output: Path | None, options: Options, tally: Tally, flow: Flow) -> Run:
+    """Decode the first picture, load the network, settle the plan. The cheapest checks come first."""
+    if output is not None:
+        check_names(source.path, output_path(source.path, output, options, 0), options)
+    device = pick_device(options.device)
+    tally.emit(Stage("open", str(source.path)))
+    expected = Expected(source.video.codec_context)
+    carried: deque[Packet] = deque()
+    read = tally.timed("source", packets(source, carried.append, tally.emit))
+    decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
+    first, decoded = first_picture(decoded, source.path)
+    tally.emit(Stage("weights", options.model))
+    network = load_model(options.model, denoise=options.denoise, emit=tally.emit)
+    named = output_path(source.path, output, options, options.scale or network.scale)
+    check_names(source.path, named, options)
+    plan = make_plan(source, first, named, options, network, device)
+    for note in plan.notes:
+        tally.emit(note)
+    decoder = Decoder(plan.source, options.deinterlace, tally.emit)
+    return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
+
+
+def _compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet]:
+    """The way of a frame. Each `boundary` is where the next thread takes over; `timed` keeps the clocks."""
+    plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
+    source, target, engine = plan.source, plan.target, plan.engine
+    to_tensor = ToRGB(source.layout, source.color, device=engine.device)
+    from_tensor = FromRGB(
+        target.layout, target.color, device=engine.device, dither=target.layout.depth < source.layout.depth
+    )
+
+    raw = timed("wait for decode", boundary(timed("decode", run.decoder.raw_frames(run.pictures, run.expected)), "decode"))
+    works = timed("reuse", _counted(run, find_held(raw, plan.options.reuse)))
+    singles = timed("convert", to_rgb(works, to_tensor, source.orientation, engine.device))
+    batches = timed("batch", group(singles, engine.batch))
+    upscaled = timed("infer", _inference(run).upscaled(batches))
+    frames = timed("assemble", to_planes(upscaled, from_tensor, plan.size, (target.width, target.height)))
+    ready = timed("wait for upscale", boundary(frames, "upscale"))
+    encoded = timed("encode", encoding.packets(_told(run, ready)))
+    return timed("mux", muxer.write(encoded))
+
+
+def _inference(run: Run) -> Inference:
+    engine, network = run.plan.engine, run.plan.network
+    check = run.flow.cancel.check
+    runner = Eager(network, engine.device, engine.precision, check)
+    return Inference(network, runner, engine.tile, engine.overlap, run.tally.emit, check)
+
+
+def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
+    for work in works:
+        run.tally.reused += work.held
+        yield work
+
+
+def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
+    """The frames, each noted as sent to the encoder, and progress told now and then."""
+    tally, claims, source = run.tally, run.source.claims, run.plan.source
+    end = claims.ends.get(claims.video, claims.container_end)
+    by_length = round(end * source.rate) if end and source.rate else None
+    begun, told = time.monotonic(), 0.0
+    for frame in frames:
+        tally.pts.append(frame.pts + run.shift)
+        yield frame
+        now = time.monotonic()
+        if now - told >= PROGRESS_EVERY:
+            told, done = now, len(tally.pts)
+            seconds = float(frame.pts * source.time_base)
+            tally.emit(Progress(done, claims.frames or by_length, seconds, done / max(now - begun, 1e-6)))
+
+
+def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
+    """Run the whole chain into the file at `path`; what was sent there, and the streams it holds."""
+    plan = run.plan
+    words = muxer_options(plan.container)
+    output = writing(plan.output, lambda: av.open(str(path), "w", format=plan.container, container_options=words))
+    try:
+        video = _add_video(output, run)
+        base = plan.source.time_base
+        carrier = Carrier(plan.streams, run.source.container, output, offset=Fraction(run.shift) * base)
+        target = plan.target
+        encoding = Encoding(video, target.layout, target.width, target.height, target.color, run.shift)
+        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.carried)
+        run.flow.run(lambda: deque(_compose(run, encoding, muxer), maxlen=0), "write")
+        streams = tuple(describe_stream(stream) for stream in output.streams)
+        kinds = Counter(str(stream.type) for stream in output.streams)
+        muxer.close()
+    except BaseException:
+        with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
+            output.close()
+        raise
+    sent = Sent(target.width, target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
+    return sent, streams
+
+
+def _add_video(output: OutputContainer, run: Run) -> VideoStream:
+    """The output's video stream: our encoder with the source's clock, shape, tags and names."""
+    plan, target = run.plan, run.plan.target
+    stream = output.add_stream(plan.encoder.libav, rate=target.rate, options=plan.settings)
+    context = stream.codec_context
+    context.width, context.height, context.pix_fmt = target.width, target.height, plan.pix_fmt
+    context.time_base = stream.time_base = target.time_base
+    context.sample_aspect_ratio = target.sample_aspect
+    context.thread_count = 0  # as many as the machine has
+    context.colorspace, context.color_range = target.color.matrix, 2 if target.color.full_range else 1
+    context.color_primaries, context.color_trc = target.color.primaries, target.color.transfer
+    if target.interlaced:
+        context.field_order = run.source.video.codec_context.field_order
+    stream.disposition = run.source.video.disposition
+    stream.metadata.update(plan.metadata)
+    return stream
+
+
+def _verify(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
+    """Check the file, and what came in against what the input states. Losses are declared, not raised."""
+    source = run.source
+    missing = shortfall(source.claims, source.seen)
+    if missing:
+        run.tally.lose(missing)
+    if target.direct or not run.plan.options.verify:
+        return ()
+    run.tally.emit(Stage("verify"))
+    claims = "the input is as long as it states" if not missing else missing
+    if not source.claims.any:
+        claims = "the input states no length, so its completeness could not be checked"
+    return (*verify(target.path, run.plan.container, sent), claims)
+
+
+def _report(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:
+    plan, tally = run.plan, run.tally
+    frames, wall = len(tally.pts), tally.wall_seconds
+    stages = tally.stages(frames)
+    base = plan.source.time_base
+    return Report(
+        input=str(plan.input),
+        output=str(plan.output),
+        model=plan.network.name,
+        device=str(plan.engine.device),
+        precision=plan.engine.precision,
+        width=plan.target.width,
+        height=plan.target.height,
+        frames_in=run.decoder.frames_in,
+        frames_out=frames,
+        reused=tally.reused,
+        **tally.losses_by_kind(),
+        seconds=float((tally.pts[-1] - tally.pts[0]) * base) if frames else 0.0,
+        wall_seconds=round(wall, 3),
+        fps=round(frames / wall, 3),
+        stages=stages,
+        bound_by=max(stages, key=lambda name: stages[name]["seconds"]),
+        share_reused=round(tally.reused / frames, 4) if frames else 0.0,
+        time_base=str(base),
+        pts=tuple(tally.pts),
+        streams=streams,
+        verified=verified,
+        notes=tuple(tally.notes),
+        losses=tuple(tally.losses),
+        exit_code=7 if tally.losses and not plan.options.allow_loss else 0,
+    )

@@ -1,0 +1,225 @@
+"""Everything that is decided before the first frame: from a call to a Plan.
+
+The order is that of cost: names and options first, then the input's header and first picture, then the weights, then
+the encoder. The first thing that cannot be done is refused, and nothing has been written by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+import av
+import torch
+
+from .errors import InputError, OutputError, UsageError
+from .events import Notice
+from .frames import ColorTags, Orientation, PixelLayout, VideoTraits
+from .fs import same_file
+from .media.carry import carried_metadata
+from .media.claims import traits_of
+from .media.color import for_layout, resolve
+from .media.containers import container_name
+from .media.encoder_options import check_opens, settings
+from .media.encoders import Encoder, choose, output_format, size_rule
+from .media.plan import StreamPlan, plan_streams
+from .models.descriptor import Descriptor
+from .options import Options
+from .runtime.device import DTYPES, pick_precision
+from .runtime.memory import free_bytes, tile_side
+from .stages.source import Source
+
+
+KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
+"""Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
+
+
+LARGEST_EXACT_OVERLAP = 64
+"""Receptive fields up to this many pixels make tiles exact; RRDB networks see farther than tiles can afford."""
+
+@dataclass(frozen=True)
+class Engine:
+    """How the network will run. `tile` and `overlap` are in input pixels; a tile of 0 is the whole frame."""
+
+    device: torch.device
+    precision: str
+    batch: int
+    tile: int
+    overlap: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that can start: all that is not pixels is settled."""
+
+    input: Path
+    output: Path
+    container: str
+    options: Options
+    source: VideoTraits
+    """As decoded, with every colour tag resolved."""
+    target: VideoTraits
+    """As encoded, upright; `width` and `height` are those the encoder gets."""
+    size: tuple[int, int]
+    """Final (width, height) before the edge is repeated up to what the pixel format needs."""
+    encoder: Encoder
+    pix_fmt: str
+    settings: dict[str, str]
+    metadata: dict[str, str]
+    """Tags of the video stream."""
+    streams: tuple[StreamPlan, ...]
+    network: Descriptor
+    engine: Engine
+    notes: tuple[Notice, ...]
+
+
+def output_path(input: Path, output: Path | None, options: Options, scale: float) -> Path:
+    """The output's name: as given, inside the folder given, or `<stem>_<model>_x<scale><ext>` beside the input."""
+    if output is not None and not output.is_dir():
+        return output
+    shown = f"{options.height}p" if options.height else options.size or f"x{scale:g}"
+    extension = input.suffix if input.suffix.lower() in KEPT else ".mkv"
+    name = f"{input.stem}_{Path(options.model).stem}_{shown}{extension}"
+    return (output or input.parent) / name
+
+
+def check_names(input: Path, output: Path, options: Options) -> None:
+    """Refuse what can be seen from the names alone: the same file, an existing output, a missing folder."""
+    if same_file(input, output):
+        raise UsageError(f"output {output} is the input itself", "name another file with -o")
+    if output.is_file() and not options.overwrite:
+        raise UsageError(f"output {output} exists", "-y replaces it; -o names another")
+    if not output.resolve().parent.is_dir():
+        raise OutputError(f"output folder {output.parent} does not exist", "create it, or name another with -o")
+
+
+def make_plan(
+    source: Source, first: av.VideoFrame, output: Path, options: Options, network: Descriptor, device: torch.device
+) -> Plan:
+    """Settle sizes, colours, encoder and carried streams. Raises UsageError, InputError or OutputError."""
+    container = container_name(str(output))
+    encoder = choose(options.codec, container)
+    stored, notes = _resolved(traits_of(first, source.video), source, options)
+    upright = stored.upright()
+    size = final_size(upright, options, network.scale)
+    pix_fmt, layout, said = output_format(encoder, stored.layout, options.pix_fmt)
+    target = _target(upright, layout, _padded(encoder, layout, size), size, options)
+    _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
+    words, kept = settings(encoder, options, target)
+    check_opens(encoder, pix_fmt, target.width, target.height, words)
+    streams = plan_streams(source.container, source.video, container, options)
+    engine, tiled = _engine(network, options, device, upright)
+    if (target.width, target.height) != size:
+        padded = f"{target.width}x{target.height}, which {encoder.name} needs for {pix_fmt}"
+        notes.append(Notice(f"size {size[0]}x{size[1]} padded to {padded}"))
+    return Plan(
+        input=source.path,
+        output=output,
+        container=container,
+        options=options,
+        source=stored,
+        target=target,
+        size=size,
+        encoder=encoder,
+        pix_fmt=pix_fmt,
+        settings=words,
+        metadata=carried_metadata(source.video.metadata),
+        streams=streams,
+        network=network,
+        engine=engine,
+        notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
+    )
+
+
+def _padded(encoder: Encoder, layout: PixelLayout, size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size the encoder takes that holds `size`."""
+    across, down, least = size_rule(encoder, layout)
+    return max(least, -(-size[0] // across) * across), max(least, -(-size[1] // down) * down)
+
+
+def _check_pixels(limit: int, *sizes: tuple[int, int]) -> None:
+    for width, height in sizes:
+        if width * height > limit:
+            raise InputError(f"a frame of {width}x{height} exceeds the limit of {limit} pixels", "--max-pixels raises it")
+
+
+def _engine(
+    network: Descriptor, options: Options, device: torch.device, upright: VideoTraits
+) -> tuple[Engine, list[str]]:
+    """How the network runs on this device, with tiles that fit into its memory, and what should be known of them."""
+    precision = pick_precision(options.precision, device, network.dtypes)
+    batch = options.batch if options.batch != "auto" else 1 if device.type == "cpu" else 4
+    overlap = options.tile_pad
+    if overlap is None:
+        overlap = min(network.receptive_field, LARGEST_EXACT_OVERLAP)
+    tile = options.tile
+    if tile == "auto":
+        free = free_bytes(device) // batch
+        tile = tile_side(network, DTYPES[precision].itemsize, upright.height, upright.width, overlap, free)
+    notes = []
+    if tile and overlap < network.receptive_field:
+        notes.append(
+            f"tiles overlap by {overlap} px and this network sees {network.receptive_field} px: "
+            "seams may differ slightly from a whole frame"
+        )
+    return Engine(device, precision, batch, tile, overlap), notes
+
+
+def _resolved(traits: VideoTraits, source: Source, options: Options) -> tuple[VideoTraits, list[Notice]]:
+    """The traits with no colour tag left open, and what was guessed or will not be kept."""
+    tags = traits.color
+    if options.chroma_location != "auto":
+        tags = replace(tags, siting=options.chroma_location)
+    color, guesses = resolve(tags, traits.layout, traits.width, traits.height, source.video.codec_context.name)
+    notes = [Notice(f"colour: {guess}", "detail") for guess in guesses]
+    if traits.alpha:
+        notes.append(Notice("the input has transparency, which is dropped", "warning"))
+    if traits.interlaced:
+        kept = options.deinterlace == "off"
+        notes.append(Notice("interlaced input: " + ("kept as it is, expect combing" if kept else "deinterlaced (bwdif)")))
+    if traits.orientation != Orientation():
+        notes.append(Notice("the picture is turned upright, as its display matrix asks", "detail"))
+    return replace(traits, color=color), notes
+
+
+def final_size(upright: VideoTraits, options: Options, network_scale: int) -> tuple[int, int]:
+    """(width, height) in pixels of the output, from --scale, --size, --height or the network's own scale."""
+    if options.size:
+        width, height = options.size.split("x")
+        return max(1, int(width)), max(1, int(height))
+    factor = Fraction(str(options.scale or network_scale))
+    if options.height:
+        factor = Fraction(options.height, upright.height)
+    return max(1, round(upright.width * factor)), max(1, round(upright.height * factor))
+
+
+def _target(
+    upright: VideoTraits, layout: PixelLayout, padded: tuple[int, int], size: tuple[int, int], options: Options
+) -> VideoTraits:
+    stretch = Fraction(upright.width * size[1], upright.height * size[0])
+    even = abs(stretch - 1) < Fraction(1, 100)  # rounding to whole pixels is no stretch
+    return replace(
+        upright,
+        width=padded[0],
+        height=padded[1],
+        layout=layout,
+        color=for_layout(upright.color, upright.layout, layout, padded[0], padded[1]),
+        sample_aspect=upright.sample_aspect if even else (upright.sample_aspect * stretch).limit_denominator(255),
+        interlaced=upright.interlaced and options.deinterlace == "off",
+        alpha=False,
+    )
+
+
+def describe(plan: Plan) -> str:
+    """What a run of this plan would do, for people."""
+    source, target = plan.source, plan.target
+    rate = f", {float(source.rate):.3f} fps" if source.rate else ""
+    lines = [
+        f"input    {plan.input}  {source.width}x{source.height} {source.layout.family} {source.layout.depth} bit{rate}",
+        f"network  {plan.network.name}, x{plan.network.scale}",
+        f"output   {plan.output}  {target.width}x{target.height} {plan.encoder.name} in {plan.container}",
+        *(f"stream   {stream}" for stream in plan.streams),
+        *(f"note     {note.text}" for note in plan.notes),
+    ]
+    return "\n".join(lines)
+
