@@ -135,7 +135,9 @@ def test_odd_sizes_work(tmp_path: Path, size: tuple[int, int], codec: Any) -> No
     assert all(0 <= got - wanted <= 1 for got, wanted in zip((report.width, report.height), size, strict=True))
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray", "gray10le", "bgr0", "bgra", "yuv420p10le"])
+@pytest.mark.parametrize(
+    "pix_fmt", ["yuv420p", "yuv422p10le", "yuv444p12le", "gray", "gray10le", "bgr0", "bgra", "yuv420p10le"]
+)
 def test_lossless_output_holds_the_source_in_its_own_format(tmp_path: Path, pix_fmt: str) -> None:
     source = make_clip(tmp_path / "in.mkv", codec="ffv1", pix_fmt=pix_fmt, audio=None, frames=2)
     report = upscale(source, tmp_path / "out.mkv", codec="ffv1", scale=1, precision="fp32")

@@ -42,7 +42,7 @@ else:
 def same_file(first: Path, second: Path) -> bool:
     """Whether two names lead to one file: by link, hard link, letter case or spelling of the path."""
     try:
-        return os.path.samefile(first, second)
+        return first.samefile(second)
     except OSError:
         return first.resolve() == second.resolve()
 

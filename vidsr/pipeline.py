@@ -60,7 +60,7 @@ class Run:
     pictures: Iterator[av.VideoFrame]
     expected: Expected
     decoder: Decoder
-    carried: deque[Packet]
+    carried: deque[Packet[Any]]
     shift: int
     """Added to every pts, in units of the time base: containers hide pictures before zero."""
     tally: Tally
@@ -100,7 +100,7 @@ def _prepare(source: Source, output: Path | None, options: Options, tally: Tally
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
     expected = Expected(source.video.codec_context)
-    carried: deque[Packet] = deque()
+    carried: deque[Packet[Any]] = deque()
     read = tally.timed("source", packets(source, carried.append, tally.emit))
     decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
     first, decoded = first_picture(decoded, source.path)
@@ -115,7 +115,7 @@ def _prepare(source: Source, output: Path | None, options: Options, tally: Tally
     return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
 
 
-def _compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet]:
+def _compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet[Any]]:
     """The way of a frame. Each `boundary` is where the next thread takes over; `timed` keeps the clocks."""
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
     source, target, engine = plan.source, plan.target, plan.engine
@@ -124,8 +124,8 @@ def _compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet]:
         target.layout, target.color, device=engine.device, dither=target.layout.depth < source.layout.depth
     )
 
-    raw = timed("wait for decode", boundary(timed("decode", run.decoder.raw_frames(run.pictures, run.expected)), "decode"))
-    works = timed("reuse", _counted(run, find_held(raw, plan.options.reuse)))
+    raw = boundary(timed("decode", run.decoder.raw_frames(run.pictures, run.expected)), "decode")
+    works = timed("reuse", _counted(run, find_held(timed("wait for decode", raw), plan.options.reuse)))
     singles = timed("convert", to_rgb(works, to_tensor, source.orientation, engine.device))
     batches = timed("batch", group(singles, engine.batch))
     upscaled = timed("infer", _inference(run).upscaled(batches))
@@ -174,7 +174,9 @@ def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
         base = plan.source.time_base
         carrier = Carrier(plan.streams, run.source.container, output, offset=Fraction(run.shift) * base)
         target = plan.target
-        encoding = Encoding(video, target.layout, target.width, target.height, target.color, run.shift)
+        encoding = Encoding(
+            video, plan.pix_fmt, target.layout, target.width, target.height, target.color, run.shift
+        )
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.carried)
         run.flow.run(lambda: deque(_compose(run, encoding, muxer), maxlen=0), "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)
@@ -192,6 +194,7 @@ def _add_video(output: OutputContainer, run: Run) -> VideoStream:
     """The output's video stream: our encoder with the source's clock, shape, tags and names."""
     plan, target = run.plan, run.plan.target
     stream = output.add_stream(plan.encoder.libav, rate=target.rate, options=plan.settings)
+    assert isinstance(stream, VideoStream)
     context = stream.codec_context
     context.width, context.height, context.pix_fmt = target.width, target.height, plan.pix_fmt
     context.time_base = stream.time_base = target.time_base
@@ -199,6 +202,8 @@ def _add_video(output: OutputContainer, run: Run) -> VideoStream:
     context.thread_count = 0  # as many as the machine has
     context.colorspace, context.color_range = target.color.matrix, 2 if target.color.full_range else 1
     context.color_primaries, context.color_trc = target.color.primaries, target.color.transfer
+    if plan.encoder.codec == "hevc" and plan.container in ("mp4", "mov"):
+        context.codec_tag = "hvc1"  # QuickTime and Apple's players take no other
     if target.interlaced:
         context.field_order = run.source.video.codec_context.field_order
     stream.disposition = run.source.video.disposition
@@ -215,7 +220,7 @@ def _verify(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
     if target.direct or not run.plan.options.verify:
         return ()
     run.tally.emit(Stage("verify"))
-    claims = "the input is as long as it states" if not missing else missing
+    claims = missing or "the input is as long as it states"
     if not source.claims.any:
         claims = "the input states no length, so its completeness could not be checked"
     return (*verify(target.path, run.plan.container, sent), claims)

@@ -9,26 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+
 import av
 import torch
 
 from .errors import InputError, OutputError, UsageError
 from .events import Notice
-from .frames import ColorTags, Orientation, PixelLayout, VideoTraits
+from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
 from .media.carry import carried_metadata
 from .media.claims import traits_of
 from .media.color import for_layout, resolve
-from .media.containers import container_name
+from .media.containers import container_name, spoken
 from .media.encoder_options import check_opens, settings
-from .media.encoders import Encoder, choose, output_format, size_rule
+from .media.encoders import Encoder, choose, keeps_aspect, output_format, size_rule
 from .media.plan import StreamPlan, plan_streams
 from .models.descriptor import Descriptor
 from .options import Options
 from .runtime.device import DTYPES, pick_precision
 from .runtime.memory import free_bytes, tile_side
 from .stages.source import Source
-
 
 KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
 """Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
@@ -101,7 +101,11 @@ def make_plan(
     encoder = choose(options.codec, container)
     stored, notes = _resolved(traits_of(first, source.video), source, options)
     upright = stored.upright()
-    size = final_size(upright, options, network.scale)
+    square = upright.sample_aspect != 1 and not keeps_aspect(encoder, container)
+    if square:
+        other = f"{encoder.name} in {spoken(container)} cannot say that they are not"
+        notes.append(Notice(f"pixels become square: {other}"))
+    size = final_size(upright, options, network.scale, square)
     pix_fmt, layout, said = output_format(encoder, stored.layout, options.pix_fmt)
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
@@ -140,7 +144,8 @@ def _padded(encoder: Encoder, layout: PixelLayout, size: tuple[int, int]) -> tup
 def _check_pixels(limit: int, *sizes: tuple[int, int]) -> None:
     for width, height in sizes:
         if width * height > limit:
-            raise InputError(f"a frame of {width}x{height} exceeds the limit of {limit} pixels", "--max-pixels raises it")
+            what = f"a frame of {width}x{height} exceeds the limit of {limit} pixels"
+            raise InputError(what, "--max-pixels raises it")
 
 
 def _engine(
@@ -175,36 +180,43 @@ def _resolved(traits: VideoTraits, source: Source, options: Options) -> tuple[Vi
     if traits.alpha:
         notes.append(Notice("the input has transparency, which is dropped", "warning"))
     if traits.interlaced:
-        kept = options.deinterlace == "off"
-        notes.append(Notice("interlaced input: " + ("kept as it is, expect combing" if kept else "deinterlaced (bwdif)")))
+        fate = "kept as it is, expect combing" if options.deinterlace == "off" else "deinterlaced (bwdif)"
+        notes.append(Notice(f"interlaced input: {fate}"))
     if traits.orientation != Orientation():
         notes.append(Notice("the picture is turned upright, as its display matrix asks", "detail"))
     return replace(traits, color=color), notes
 
 
-def final_size(upright: VideoTraits, options: Options, network_scale: int) -> tuple[int, int]:
-    """(width, height) in pixels of the output, from --scale, --size, --height or the network's own scale."""
+def final_size(upright: VideoTraits, options: Options, network_scale: int, square: bool = False) -> tuple[int, int]:
+    """(width, height) in pixels of the output, from --scale, --size, --height or the network's own scale.
+
+    With `square` the width is that of the display, for outputs that can only have square pixels.
+    """
     if options.size:
         width, height = options.size.split("x")
         return max(1, int(width)), max(1, int(height))
     factor = Fraction(str(options.scale or network_scale))
     if options.height:
         factor = Fraction(options.height, upright.height)
-    return max(1, round(upright.width * factor)), max(1, round(upright.height * factor))
+    across = factor * upright.sample_aspect if square else factor
+    return max(1, round(upright.width * across)), max(1, round(upright.height * factor))
 
 
 def _target(
     upright: VideoTraits, layout: PixelLayout, padded: tuple[int, int], size: tuple[int, int], options: Options
 ) -> VideoTraits:
     stretch = Fraction(upright.width * size[1], upright.height * size[0])
-    even = abs(stretch - 1) < Fraction(1, 100)  # rounding to whole pixels is no stretch
+    aspect = upright.sample_aspect
+    if abs(stretch - 1) > Fraction(1, 100):  # less is rounding to whole pixels
+        aspect = (aspect * stretch).limit_denominator(255)
+        aspect = Fraction(1) if abs(aspect - 1) < Fraction(1, 100) else aspect
     return replace(
         upright,
         width=padded[0],
         height=padded[1],
         layout=layout,
         color=for_layout(upright.color, upright.layout, layout, padded[0], padded[1]),
-        sample_aspect=upright.sample_aspect if even else (upright.sample_aspect * stretch).limit_denominator(255),
+        sample_aspect=aspect,
         interlaced=upright.interlaced and options.deinterlace == "off",
         alpha=False,
     )

@@ -136,4 +136,5 @@ def _words(event: Repeated | Damaged | Dropped | Concealed) -> str:
         return f"{when}damaged picture, shown as repaired by the decoder"
     if isinstance(event, Damaged):
         return f"{when}{event.reason}"
-    return f"{when}{'the picture before is shown again' if isinstance(event, Repeated) else 'picture lost'}, {event.reason}"
+    fate = "the picture before is shown again" if isinstance(event, Repeated) else "picture lost"
+    return f"{when}{fate}, {event.reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ def place_all(pts: list[int | None], step: int = 40, base: Fraction = TB) -> tup
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40)), max_size=60), st.integers(0, 50))
 def test_any_input_gives_a_strictly_rising_line_and_the_counts_add_up(pts: list[int | None], step: int) -> None:
     placed, events = place_all(pts, step)
-    assert all(a < b for a, b in zip(placed, placed[1:], strict=False))
+    assert all(a < b for a, b in pairwise(placed))
     assert len(placed) == len(pts) - sum(isinstance(event, Dropped) for event in events)
     untouched = sum(1 for stamp in placed if stamp in pts)
     assert len(placed) - untouched <= sum(isinstance(event, Retimed) for event in events)
@@ -63,7 +64,7 @@ def test_a_splice_is_closed_by_the_same_offset_for_sound_and_picture() -> None:
     first = [(stream, n / 10 + stream / 100) for n in range(100) for stream in (0, 1)]
     placed, events = continue_all(first + first)
     video, audio = placed[0::2], placed[1::2]
-    assert all(a < b for a, b in zip(video, video[1:], strict=False))
+    assert all(a < b for a, b in pairwise(video))
     assert {round(float(a - v), 6) for v, a in zip(video, audio, strict=True)} == {0.01}
     assert len(events) == 1
 
@@ -79,7 +80,7 @@ def test_streams_may_reach_a_splice_at_different_moments() -> None:
 def test_a_wrapped_33_bit_counter_goes_on() -> None:
     wrap = 2**33 / 90000
     placed, _ = continue_all([(0, wrap - 0.2), (0, wrap - 0.1), (0, 0.0), (0, 0.1)])
-    assert [round(float(b - a), 3) for a, b in zip(placed, placed[1:], strict=False)] == [0.1, 0.1, 0.1]
+    assert [round(float(b - a), 3) for a, b in pairwise(placed)] == [0.1, 0.1, 0.1]
 
 
 def test_small_steps_back_are_left_to_the_frames() -> None:

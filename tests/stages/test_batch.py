@@ -36,7 +36,8 @@ def test_each_picture_shows_the_last_distinct_one(held: list[bool], size: int) -
 
 
 def frames(values: list[int]) -> list[RawFrame]:
-    return [RawFrame((np.full((4, 4), value, np.uint8), np.zeros((2, 2), np.uint8)), n) for n, value in enumerate(values)]
+    chroma = [np.zeros((2, 2), np.uint8) for _ in values]
+    return [RawFrame((np.full((4, 4), value, np.uint8), chroma[n]), n) for n, value in enumerate(values)]
 
 
 def test_only_pictures_equal_in_every_sample_are_held() -> None:

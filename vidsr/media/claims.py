@@ -102,7 +102,7 @@ def describe_stream(stream: Stream) -> dict[str, Any]:
 
 def traits_of(frame: av.VideoFrame, video: VideoStream) -> VideoTraits:
     """What holds for the whole stream, from its first decoded frame. Raises InputError for an unusable format."""
-    side = {item.type.name: bytes(item) for item in frame.side_data}
+    side = {item.type.name: bytes(item) for item in frame.side_data}  # type: ignore[attr-defined,arg-type]  # PyAV's stubs say str
     return VideoTraits(
         width=frame.width,
         height=frame.height,
@@ -130,7 +130,7 @@ def color_of(frame: av.VideoFrame) -> ColorTags:
 
 
 def orientation_of(matrix: bytes) -> Orientation:
-    """The orientation that a display matrix (nine 32-bit integers, row by row) asks for, to the nearest quarter turn."""
+    """The orientation that a display matrix (nine 32-bit integers, row by row) asks for, to a quarter turn."""
     if len(matrix) != 36:
         return Orientation()
     a, b, _, c, d = (int.from_bytes(matrix[4 * i : 4 * i + 4], "little", signed=True) for i in range(5))

@@ -65,7 +65,7 @@ class Deinterlacer:
 
     def _on_our_clock(self, frame: av.VideoFrame) -> av.VideoFrame:
         """bwdif counts in half units, for the fields it could give."""
-        ratio = Fraction(frame.time_base) / self._time_base
+        ratio = Fraction(frame.time_base or self._time_base) / self._time_base
         if frame.pts is not None:
             frame.pts = round(frame.pts * ratio)
         frame.duration = round(frame.duration * ratio)

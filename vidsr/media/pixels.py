@@ -83,5 +83,6 @@ def fill_frame(planes: tuple[Plane, ...], layout: PixelLayout, width: int, heigh
 
 def _view(plane: av.video.plane.VideoPlane, layout: PixelLayout, height: int, width: int) -> Plane:
     """The samples of one FFmpeg plane as an H W array without the padding at the end of its lines."""
-    samples = np.frombuffer(plane, layout.dtype)
-    return samples.reshape(-1, plane.line_size // layout.dtype.itemsize)[:height, :width]
+    samples: Plane = np.frombuffer(memoryview(plane), layout.dtype)
+    lines: Plane = samples.reshape(-1, plane.line_size // layout.dtype.itemsize)
+    return lines[:height, :width]

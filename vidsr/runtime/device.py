@@ -10,7 +10,10 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called auto, cpu, cuda, cuda:N or mps. Raises UsageError for other names, DeviceError if it is absent."""
+    """The device called `name`: auto, cpu, cuda, cuda:N or mps.
+
+    Raises UsageError for other names, DeviceError for a device that this machine does not have.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu")
     try:
@@ -20,10 +23,8 @@ def pick_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"--device: {name!r} is not supported, allowed are auto, cpu, cuda, cuda:N and mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"--device: {name} is absent, this PyTorch ({torch.__version__}) sees {torch.cuda.device_count()} CUDA devices",
-            "vidsr doctor shows what this machine can do",
-        )
+        seen = f"this PyTorch ({torch.__version__}) sees {torch.cuda.device_count()} CUDA devices"
+        raise DeviceError(f"--device: {name} is absent, {seen}", "vidsr doctor shows what this machine can do")
     if device.type == "mps" and not _has_mps():
         raise DeviceError("--device: mps is absent on this machine", "vidsr doctor shows what this machine can do")
     return device

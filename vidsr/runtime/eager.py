@@ -22,8 +22,8 @@ class Eager:
     def __init__(
         self, descriptor: Descriptor, device: torch.device, precision: str, check: Callable[[], None] | None = None
     ) -> None:
-        network = copy.deepcopy(descriptor.network).to(device=device, dtype=DTYPES[precision])
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = copy.deepcopy(descriptor.network).to(device=device, dtype=DTYPES[precision])
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         self.precision = precision
         self.device = device
         if check is not None:

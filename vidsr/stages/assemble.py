@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,7 +22,7 @@ def to_planes(
     """
     shown: tuple[Plane, ...] = ()
     for batch in batches:
-        done = [] if batch.rgb is None else [_finish(row, converter, size, padded) for row in batch.rgb.split(1)]
+        done = [] if batch.rgb is None else [_finish(row, converter, size, padded) for row in torch.split(batch.rgb, 1)]
         for frame, row in zip(batch.frames, batch.rows, strict=True):
             shown = done[row] if row >= 0 else shown
             yield UpscaledFrame(shown, frame.pts, frame.duration)

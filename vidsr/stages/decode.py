@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 from av.packet import Packet
@@ -24,11 +24,11 @@ from ..media.timeline import Timeline
 MAX_FAILURES = 64
 """Packets in a row that may fail before the rest of the stream is given up."""
 
-_PICTURE_PER_PACKET = {"h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd"}
+_PICTURE_PER_PACKET = {"h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd"}  # fmt: skip
 """Decoders that make exactly one picture of each packet of a progressive stream, so that a missing one is known."""
 
 
-def pictures(packets: Iterable[Packet], context: VideoCodecContext, emit: Emit) -> Iterator[av.VideoFrame]:
+def pictures(packets: Iterable[Packet[Any]], context: VideoCodecContext, emit: Emit) -> Iterator[av.VideoFrame]:
     """Every picture the decoder makes of `packets`, damaged packets skipped and told.
 
     Ends early, and says so, when MAX_FAILURES packets in a row fail.
@@ -44,7 +44,7 @@ def pictures(packets: Iterable[Packet], context: VideoCodecContext, emit: Emit) 
             return
 
 
-def _decode(packet: Packet, context: VideoCodecContext, emit: Emit) -> list[av.VideoFrame] | None:
+def _decode(packet: Packet[Any], context: VideoCodecContext, emit: Emit) -> list[av.VideoFrame] | None:
     """The pictures that are ready after `packet`, or after the last one if it is empty; None if it fails."""
     try:
         return context.decode(packet if packet.size else None)
@@ -53,7 +53,7 @@ def _decode(packet: Packet, context: VideoCodecContext, emit: Emit) -> list[av.V
         return None
 
 
-def _seconds(packet: Packet) -> float:
+def _seconds(packet: Packet[Any]) -> float:
     stamp = packet.pts if packet.pts is not None else packet.dts
     return float(stamp * packet.time_base) if stamp is not None and packet.time_base else 0.0
 
@@ -69,14 +69,14 @@ class Expected:
     _owed: list[int] = field(default_factory=list)
     _started: bool = False
 
-    def watch(self, packets: Iterable[Packet]) -> Iterator[Packet]:
+    def watch(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
         for packet in packets:
             if self._counts(packet):
                 assert packet.pts is not None
                 heapq.heappush(self._owed, packet.pts)
             yield packet
 
-    def _counts(self, packet: Packet) -> bool:
+    def _counts(self, packet: Packet[Any]) -> bool:
         progressive = self.context.field_order in (0, 1)
         usable = packet.size > 0 and packet.pts is not None and not packet.is_discard
         return usable and progressive and self.context.codec.name in _PICTURE_PER_PACKET

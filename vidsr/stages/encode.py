@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from typing import Any
+
 import av
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import OutputError
 from ..frames import ColorTags, PixelLayout, UpscaledFrame
+from ..media.encoders import settle_short
 from ..media.libav import reason
 from ..media.pixels import fill_frame
 
@@ -23,6 +26,7 @@ class Encoding:
     """
 
     stream: VideoStream
+    pix_fmt: str
     layout: PixelLayout
     width: int
     height: int
@@ -31,17 +35,20 @@ class Encoding:
     _durations: dict[int, int] = field(default_factory=dict)
     _last: int | None = None
 
-    def packets(self, frames: Iterable[UpscaledFrame]) -> Iterator[Packet]:
+    def packets(self, frames: Iterable[UpscaledFrame]) -> Iterator[Packet[Any]]:
         """The encoded packets in order of decoding, the encoder drained at the end. Raises OutputError."""
+        sent = 0
         for frame in frames:
             yield from self._encode(self._av_frame(frame))
-        yield from self._encode(None)
+            sent += 1
+        rest = list(self._encode(None))
+        yield from settle_short(rest) if sent <= 2 else rest
 
-    def _encode(self, frame: av.VideoFrame | None) -> Iterator[Packet]:
+    def _encode(self, frame: av.VideoFrame | None) -> Iterator[Packet[Any]]:
         try:
             encoded = self.stream.encode(frame)
         except (av.error.FFmpegError, ValueError) as error:
-            where = "at its end" if frame is None else f"at {float(frame.pts * self.stream.time_base):.3f} s"
+            where = "at its end" if frame is None else f"at pts {frame.pts}"
             raise OutputError(f"encoder {self.stream.codec_context.name} failed {where}: {reason(error)}") from error
         for packet in encoded:
             known = self._durations.pop(packet.pts, 0) if packet.pts is not None else 0
@@ -49,13 +56,15 @@ class Encoding:
             yield packet
 
     def _av_frame(self, frame: UpscaledFrame) -> av.VideoFrame:
-        """The picture as the encoder takes it. PyAV rescales other sizes and muxers reject other orders: neither may come."""
+        """The picture as the encoder takes it. PyAV would rescale another size, a muxer refuse another order."""
         sizes = tuple(plane.shape for plane in frame.planes)
         expected = self.layout.plane_sizes(self.width, self.height)
         pts = frame.pts + self.offset
         assert sizes == expected, f"planes of {sizes} where {expected} belong"
         assert self._last is None or pts > self._last, f"pts {pts} after {self._last}"
         picture = fill_frame(frame.planes, self.layout, self.width, self.height)
+        if self.pix_fmt != picture.format.name:  # the same samples, packed as this encoder wants them
+            picture = picture.reformat(format=self.pix_fmt)
         picture.pts = self._last = pts
         picture.time_base = self.stream.codec_context.time_base
         self._durations[pts] = picture.duration = frame.duration

@@ -109,7 +109,7 @@ class Inference:
         ]
 
     def _padded(self, rgb: Tensor, runner: Eager) -> Tensor:
-        """Run with the right and bottom edge mirrored to the network's size rule, as the reference does, and cut back."""
+        """Run with right and bottom mirrored up to the network's size rule, as the reference does, and cut back."""
         height, width = rgb.shape[-2:]
         multiple, least = self.descriptor.multiple_of, self.descriptor.minimum
         down = max(least, -(-height // multiple) * multiple) - height

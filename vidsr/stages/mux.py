@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from av.container import OutputContainer
 from av.packet import Packet
@@ -24,15 +25,15 @@ class Muxer:
 
     output: OutputContainer
     path: Path
-    carry: Callable[[Packet], list[Packet]]
-    flush: Callable[[], list[Packet]]
-    waiting: deque[Packet] = field(default_factory=deque)
+    carry: Callable[[Packet[Any]], list[Packet[Any]]]
+    flush: Callable[[], list[Packet[Any]]]
+    waiting: deque[Packet[Any]] = field(default_factory=deque)
     counts: Counter[int] = field(default_factory=Counter)
     """Carried packets written, by stream of the output."""
     first: dict[int, Fraction] = field(default_factory=dict)
     """Seconds of the first packet of each carried stream."""
 
-    def write(self, video: Iterable[Packet]) -> Iterator[Packet]:
+    def write(self, video: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
         """Write everything; each video packet is yielded once it is written. Raises OutputError, ReaderGoneError."""
         for packet in video:
             self._write_waiting(until=_time(packet))
@@ -54,7 +55,7 @@ class Muxer:
             for packet in self.carry(self.waiting.popleft()):
                 self._write_carried(packet)
 
-    def _write_carried(self, packet: Packet) -> None:
+    def _write_carried(self, packet: Packet[Any]) -> None:
         stamp = packet.pts if packet.pts is not None else packet.dts
         self.counts[packet.stream_index] += 1
         if stamp is not None:
@@ -62,11 +63,11 @@ class Muxer:
             self.first[packet.stream_index] = min(time, self.first.get(packet.stream_index, time))
         self._write(packet)
 
-    def _write(self, packet: Packet) -> None:
+    def _write(self, packet: Packet[Any]) -> None:
         writing(self.path, lambda: self.output.mux_one(packet))
 
 
-def _time(packet: Packet) -> Fraction | None:
+def _time(packet: Packet[Any]) -> Fraction | None:
     """Seconds at which a packet is to be decoded."""
     stamp = packet.dts if packet.dts is not None else packet.pts
     return stamp * packet.time_base if stamp is not None and packet.time_base else None

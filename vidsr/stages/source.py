@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from typing import Any
+
 import av
 from av.container import InputContainer
 from av.packet import Packet
@@ -42,7 +44,7 @@ class Source:
 
 
 def open_source(path: Path, max_pixels: int) -> Source:
-    """Open `path` for reading. Raises InputError when it cannot be used; the decoder refuses frames over `max_pixels`."""
+    """Open `path` for reading; its decoder refuses frames over `max_pixels`. Raises InputError if it is unusable."""
     container = open_input(path)
     try:
         video = main_video(container, path)
@@ -54,7 +56,7 @@ def open_source(path: Path, max_pixels: int) -> Source:
         raise
 
 
-def packets(source: Source, carry: Callable[[Packet], None], emit: Emit) -> Iterator[Packet]:
+def packets(source: Source, carry: Callable[[Packet[Any]], None], emit: Emit) -> Iterator[Packet[Any]]:
     """The packets of the video stream, in order; all others go to `carry`. Ends with the flush packet."""
     continuity = Continuity(emit)
     for packet in _demux(source, emit):
@@ -67,7 +69,7 @@ def packets(source: Source, carry: Callable[[Packet], None], emit: Emit) -> Iter
             carry(packet)
 
 
-def _demux(source: Source, emit: Emit) -> Iterator[Packet]:
+def _demux(source: Source, emit: Emit) -> Iterator[Packet[Any]]:
     """Every packet of the container. A read that fails is told and tried again behind the damage, a few times."""
     failures = 0
     while failures < MAX_FAILURES:
@@ -83,13 +85,13 @@ def _demux(source: Source, emit: Emit) -> Iterator[Packet]:
     yield from _flush(source)
 
 
-def _flush(source: Source) -> Iterator[Packet]:
+def _flush(source: Source) -> Iterator[Packet[Any]]:
     packet = Packet(0)
     packet.stream = source.video
     yield packet
 
 
-def _place(packet: Packet, source: Source, continuity: Continuity) -> None:
+def _place(packet: Packet[Any], source: Source, continuity: Continuity) -> None:
     """Put the times of `packet` on the continuous clock and note where it ends."""
     base = packet.time_base
     if not base:

@@ -47,7 +47,7 @@ class Tile:
 
 
 def tiles(height: int, width: int, side: int, overlap: int, multiple: int = 1) -> Iterator[Tile]:
-    """Tiles that cover H×W once, row by row, with cores of at most `side` pixels; `side` 0 gives one tile.
+    """Tiles that cover H W once, row by row, with cores of at most `side` pixels; `side` 0 gives one tile.
 
     The cores of a row are equal to within `multiple`, so that their shapes repeat. Padded boxes start at multiples of
     `multiple`, the size rule of networks that begin with a pixel unshuffle.
