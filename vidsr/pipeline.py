@@ -32,7 +32,7 @@ from .media.libav import writing
 from .media.verify import Sent, verify
 from .models.load import load_model
 from .options import Options
-from .prepare import Plan, check_names, make_plan, output_path
+from .prepare import Plan, check_call, check_names, make_plan, output_path
 from .record import Report, Tally
 from .runtime.device import pick_device
 from .runtime.eager import Eager
@@ -95,8 +95,9 @@ def plan_only(input: Path, output: Path | None, options: Options, emit: Emit) ->
 
 def _prepare(source: Source, output: Path | None, options: Options, tally: Tally, flow: Flow) -> Run:
     """Decode the first picture, load the network, settle the plan. The cheapest checks come first."""
+    provisional = output_path(source.path, output, options, options.scale or 0)
     if output is not None:
-        check_names(source.path, output_path(source.path, output, options, 0), options)
+        check_names(source.path, provisional, options)
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
     expected = Expected(source.video.codec_context)
@@ -104,6 +105,7 @@ def _prepare(source: Source, output: Path | None, options: Options, tally: Tally
     read = tally.timed("source", packets(source, carried.append, tally.emit))
     decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
     first, decoded = first_picture(decoded, source.path)
+    check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
     network = load_model(options.model, denoise=options.denoise, emit=tally.emit)
     named = output_path(source.path, output, options, options.scale or network.scale)

@@ -18,7 +18,7 @@ from .events import Notice
 from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
 from .media.carry import carried_metadata
-from .media.claims import traits_of
+from .media.claims import traits_of, unkept
 from .media.color import for_layout, resolve
 from .media.containers import container_name, spoken
 from .media.encoder_options import check_opens, settings
@@ -79,6 +79,7 @@ def output_path(input: Path, output: Path | None, options: Options, scale: float
         return output
     shown = f"{options.height}p" if options.height else options.size or f"x{scale:g}"
     extension = input.suffix if input.suffix.lower() in KEPT else ".mkv"
+    extension = f".{options.container}" if options.container else extension
     name = f"{input.stem}_{Path(options.model).stem}_{shown}{extension}"
     return (output or input.parent) / name
 
@@ -93,13 +94,23 @@ def check_names(input: Path, output: Path, options: Options) -> None:
         raise OutputError(f"output folder {output.parent} does not exist", "create it, or name another with -o")
 
 
+def check_call(source: Source, first: av.VideoFrame, output: Path, options: Options) -> None:
+    """Refuse what can be refused without a network: the encoder's words, and streams the container cannot hold."""
+    container = container_name(str(output))
+    encoder = choose(options.codec, container)
+    stored, _ = _resolved(first, source, options)
+    _, layout, _ = output_format(encoder, stored.layout, options.pix_fmt)
+    settings(encoder, options, replace(stored.upright(), layout=layout))
+    plan_streams(source.container, source.video, container, options)
+
+
 def make_plan(
     source: Source, first: av.VideoFrame, output: Path, options: Options, network: Descriptor, device: torch.device
 ) -> Plan:
     """Settle sizes, colours, encoder and carried streams. Raises UsageError, InputError or OutputError."""
     container = container_name(str(output))
     encoder = choose(options.codec, container)
-    stored, notes = _resolved(traits_of(first, source.video), source, options)
+    stored, notes = _resolved(first, source, options)
     upright = stored.upright()
     square = upright.sample_aspect != 1 and not keeps_aspect(encoder, container)
     if square:
@@ -170,8 +181,9 @@ def _engine(
     return Engine(device, precision, batch, tile, overlap), notes
 
 
-def _resolved(traits: VideoTraits, source: Source, options: Options) -> tuple[VideoTraits, list[Notice]]:
+def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[VideoTraits, list[Notice]]:
     """The traits with no colour tag left open, and what was guessed or will not be kept."""
+    traits = traits_of(first, source.video)
     tags = traits.color
     if options.chroma_location != "auto":
         tags = replace(tags, siting=options.chroma_location)
@@ -184,6 +196,7 @@ def _resolved(traits: VideoTraits, source: Source, options: Options) -> tuple[Vi
         notes.append(Notice(f"interlaced input: {fate}"))
     if traits.orientation != Orientation():
         notes.append(Notice("the picture is turned upright, as its display matrix asks", "detail"))
+    notes += [Notice(f"{what} of the input is not kept", "warning") for what in unkept(first)]
     return replace(traits, color=color), notes
 
 

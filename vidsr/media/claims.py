@@ -56,7 +56,7 @@ def read_claims(container: InputContainer, video: VideoStream, path: Path) -> Cl
     return Claims(
         path=str(path),
         format=container.format.name,
-        frames=_stated_frames(video),
+        frames=_stated_frames(video, container.format.name),
         video=video.index,
         ends=_stated_ends(container) if stated else {},
         container_end=start + whole if whole else None,
@@ -64,8 +64,13 @@ def read_claims(container: InputContainer, video: VideoStream, path: Path) -> Cl
     )
 
 
-def _stated_frames(video: VideoStream) -> int:
-    """Number of pictures from the index (MP4, AVI) or from mkvmerge's statistics tags."""
+def _stated_frames(video: VideoStream, format: str) -> int:
+    """Number of pictures from the index (MP4) or from mkvmerge's statistics tags.
+
+    AVI counts the empty chunks, which stand for a picture that is shown longer, so its number is one of time.
+    """
+    if format == "avi":
+        return 0
     tags = [value for key, value in video.metadata.items() if key.upper().startswith("NUMBER_OF_FRAMES")]
     return video.frames or next((int(tag) for tag in tags if tag.isdigit()), 0)
 
@@ -155,6 +160,23 @@ def hdr_of(side: dict[str, bytes]) -> HdrStatic | None:
         max_cll=levels[0],
         max_fall=levels[1],
     )
+
+
+_UNKEPT = {
+    "DOVI_RPU_BUFFER": "Dolby Vision metadata",
+    "DOVI_METADATA": "Dolby Vision metadata",
+    "DYNAMIC_HDR_PLUS": "HDR10+ metadata",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid metadata",
+    "A53_CC": "closed captions inside the picture",
+    "STEREO3D": "stereo 3D layout",
+    "SPHERICAL": "360-degree projection",
+}
+
+
+def unkept(frame: av.VideoFrame) -> list[str]:
+    """What rides on a frame and has no way through an encoder of PyAV, in words."""
+    found = {item.type.name for item in frame.side_data}  # type: ignore[attr-defined]  # PyAV's stubs say str
+    return sorted({words for name, words in _UNKEPT.items() if name in found})
 
 
 def probe(path: Path) -> Claims:
