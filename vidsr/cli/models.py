@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..errors import WeightsError
-from ..events import Download, Event, Notice
 from ..models import store
 from ..models.builtin import builtin
 from ..models.registry import Weights
-
-
-def _say(event: Event) -> None:
-    """Talk goes to stderr; a running count of bytes only where it can be overwritten."""
-    if isinstance(event, Notice):
-        click.echo(f"{event.level}: {event.text}", err=True)
-    elif isinstance(event, Download) and sys.stderr.isatty():
-        total = f" of {event.total / 1e6:.1f}" if event.total else ""
-        end = "\n" if event.done == event.total else ""
-        click.echo(f"\r{event.name}: {event.done / 1e6:.1f}{total} MB{end}", err=True, nl=False)
+from .progress import listening
 
 
 @click.group()
@@ -87,7 +76,8 @@ def _loaded(name: str) -> dict[str, Any]:
     """What only the weights themselves tell."""
     from ..models.load import load_model
 
-    network = load_model(name, emit=_say)
+    with listening() as emit:
+        network = load_model(name, emit=emit)
     return {
         "name": network.name,
         "architecture": network.arch,
@@ -109,7 +99,9 @@ def download(name: str) -> None:
     """Fetch the official weights of NAME into the cache and print their path."""
     from ..models.load import download as fetch_official
 
-    click.echo(fetch_official(builtin().get(name), emit=_say))
+    with listening() as emit:
+        path = fetch_official(builtin().get(name), emit=emit)
+    click.echo(path)
 
 
 @models.command("import")
@@ -119,7 +111,9 @@ def import_weights(file: Path, name: str | None) -> None:
     """Keep the weights in FILE under a name and print the path of the copy."""
     from ..models.load import import_file
 
-    click.echo(import_file(file, name, emit=_say))
+    with listening() as emit:
+        path = import_file(file, name, emit=emit)
+    click.echo(path)
 
 
 @models.command()

@@ -137,7 +137,9 @@ def _convert(item: Weights, package: Packaged, files: tuple[Path, Path], emit: E
     check_sha256(param, read_bytes(param), package.param_sha256)
     data = read_bytes(binary)
     sha256 = check_sha256(binary, data, package.bin_sha256)
-    found = Found(item.name, parse(binary, data), sha256, item.licence, f"package {package.distribution}: {binary.name}")
+    found = Found(
+        item.name, parse(binary, data), sha256, item.licence, f"package {package.distribution}: {binary.name}"
+    )
     try:
         write_converted(store.converted_file(item.name), found.state, found.origin, sha256, item.licence)
     except WeightsError as error:

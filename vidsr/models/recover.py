@@ -48,7 +48,7 @@ def build(state: Mapping[str, Tensor]) -> SRVGGNetCompact | RRDBNet:
             "expected are those of SRVGGNetCompact (body.0.weight …) or RRDBNet (conv_first.weight …)",
         )
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
-        network = architecture.recover(state)
+        network: SRVGGNetCompact | RRDBNet = architecture.recover(state)
     _check_fit(network, state)
     network.load_state_dict(state, strict=True, assign=True)
     network.eval().requires_grad_(False)

@@ -1,1 +1,1 @@
-"""One network per file. Adding one: write the file with its class, `matches` and `recover`, and list it in recover.py."""
+"""One network per file. To add one, write its class, `matches` and `recover`, and list the file in recover.py."""

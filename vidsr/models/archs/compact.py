@@ -1,7 +1,7 @@
 """SRVGGNetCompact: a plain stack of convolutions at the size of the input, with one shuffle at the end.
 
-Source: X. Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data", 2021, and the
-weights released with it, whose key names and order of layers this network keeps.
+Source: X. Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data", 2021, and
+the weights released with it, whose key names and order of layers this network keeps.
 """
 
 from __future__ import annotations

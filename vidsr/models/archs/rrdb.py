@@ -110,12 +110,10 @@ class RRDBNet(nn.Module):
         """Radius in input pixels.
 
         At the size of the trunk: 15 convolutions per block, conv_first and conv_body. Behind it three convolutions at
-        four times the size and one at twice: together they reach across two trunk pixels, (3 / 2 + 1) / 2 rounded up
-        as the pixel may lie at the edge of its cell. A trunk pixel covers `multiple_of` input pixels, and again the
-        pixel may lie at the edge.
+        four times the size and one at twice: together they reach across two trunk pixels, (3 / 2 + 1) / 2 rounded up,
+        from a pixel at the edge of its cell towards that edge. A trunk pixel covers `multiple_of` input pixels.
         """
-        trunk = 15 * self.blocks + 2 + 2
-        return trunk * self.multiple_of + self.multiple_of - 1
+        return (15 * self.blocks + 2 + 2) * self.multiple_of
 
     @property
     def flops_per_pixel(self) -> int:
