@@ -173,3 +173,36 @@ class UpscaledFrame:
     @property
     def nbytes(self) -> int:
         return sum(plane.nbytes for plane in self.planes)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels: rows top … bottom-1, columns left … right-1."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    def times(self, scale: int) -> Box:
+        return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
+
+    def within(self, outer: Box) -> Box:
+        """This box in the coordinates of `outer`."""
+        return Box(self.top - outer.top, self.left - outer.left, self.bottom - outer.top, self.right - outer.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """`padded` is what the network sees, `core` the part of it that is kept; both in pixels of the frame."""
+
+    core: Box
+    padded: Box

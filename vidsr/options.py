@@ -6,6 +6,7 @@ all faults of a call at once.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,21 +84,26 @@ class Options(BaseModel):
     """Pixel format of the output, such as yuv420p10le; the nearest the encoder has to the input when not given."""
     encoder_option: Annotated[tuple[str, ...], Flag("--encoder-option", "Video", "K=V")] = ()
     """An option of the encoder itself; may be given more than once."""
+    bit_depth: Annotated[int | None, Field(ge=8, le=16), Flag("--bit-depth", "Video", "N")] = None
+    """Bits per sample of the output, 8 to 16; those of the input when not given."""
     deinterlace: Annotated[Literal["auto", "on", "off"], Flag("--deinterlace", "Video", "WHEN")] = "auto"
     """bwdif for frames that are marked as interlaced (auto), for every frame (on), or never (off)."""
     chroma_location: Annotated[
         Literal["auto", "left", "center", "topleft"], Flag("--chroma-location", "Video", "WHERE")
     ] = "auto"
     """Where the chroma samples of the input lie; auto follows the standard of its codec and colour space."""
+    container: Annotated[Literal["mkv", "mp4", "mov", "webm"] | None, Flag("--container", "Video", "NAME")] = None
+    """Container of the output where -o names no file; that of the input when not given."""
 
     audio: Annotated[str, Flag("--audio", "Streams", "copy|none|CODEC")] = "copy"
     """copy takes every audio track as it is, none drops them, a codec name (aac, opus, flac, …) encodes them anew."""
     subs: Annotated[Literal["copy", "none"], Flag("--subs", "Streams", "copy|none")] = "copy"
     """copy takes every subtitle track, converting text where the container needs it; none drops them."""
     drop: Annotated[
-        tuple[Literal["data", "attachments", "cover", "chapters", "incompatible"], ...], Flag("--drop", "Streams", "KIND")
+        tuple[Literal["data", "attachments", "cover", "chapters", "incompatible"], ...],
+        Flag("--drop", "Streams", "KIND"),
     ] = ()
-    """Streams to leave out: data, attachments, cover, chapters, or incompatible (all that the container cannot hold)."""
+    """Streams to leave out: data, attachments, cover, chapters, or incompatible (what the container cannot hold)."""
 
     overwrite: Annotated[bool, Flag("-y/--overwrite", "Safety")] = False
     """Replace the output when it exists."""
@@ -127,15 +133,20 @@ class Options(BaseModel):
     def _check_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for pair in value:
             if "=" not in pair[1:]:
-                raise ValueError(f"{pair!r} must have the form KEY=VALUE")
+                raise ValueError("must have the form KEY=VALUE")
         return value
 
     @model_validator(mode="after")
     def _check_together(self) -> Options:
-        sizes = [name for name in ("scale", "size", "height") if getattr(self, name) is not None]
-        if len(sizes) > 1:
-            raise ValueError(f"--{' and --'.join(sizes)} exclude each other")
+        for fault in clashes(self.model_dump(include={"scale", "size", "height"}, exclude_none=True)):
+            raise ValueError(fault)
         return self
+
+
+def clashes(given: Container[str]) -> list[str]:
+    """Sentences about fields of `given` that exclude each other; only whether they are there matters."""
+    sizes = [long_flag(name) for name in ("scale", "size", "height") if name in given]
+    return [f"{' and '.join(sizes)} exclude each other"] if len(sizes) > 1 else []
 
 
 def flag_of(name: str) -> Flag:
@@ -153,24 +164,34 @@ def parse(values: dict[str, Any]) -> Options:
     try:
         return Options(**values)
     except ValidationError as error:
-        faults = [_fault(item) for item in error.errors()]
-        raise UsageError("\n".join(dict.fromkeys(faults)), "vidsr upscale --help lists every option") from None
+        faults: dict[str, list[Any]] = {}
+        for item in error.errors():
+            faults.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
+        clashing = clashes([name for name, value in values.items() if value is not None])
+        told = [_fault(name, items) for name, items in faults.items() if name] + clashing
+        raise UsageError("\n".join(told), "vidsr upscale --help lists every option") from None
 
 
-def _fault(item: Any) -> str:
-    """One sentence for one fault that pydantic found."""
-    name = str(item["loc"][0]) if item["loc"] else ""
-    reason = str(item.get("ctx", {}).get("error", "")) or item["msg"][0].lower() + item["msg"][1:]
-    if not name:
-        return reason
-    if item["type"] == "extra_forbidden":
+def _fault(name: str, items: list[Any]) -> str:
+    """One sentence for all that pydantic has against the value of field `name`: one item for each type it may have."""
+    if items[0]["type"] == "extra_forbidden":
         return f"option {name!r} is unknown{near_miss(name, list(Options.model_fields))}"
-    seen = item["input"]
-    hint = near_miss(str(seen), _choices(name)) if item["type"] == "literal_error" else ""
-    return f"{long_flag(name)}: {seen!r} is not allowed, {reason.replace('input ', '')}{hint}"
+    hint = near_miss(str(items[0]["input"]), choices(name))
+    reasons = " or ".join(dict.fromkeys(map(_reason, items)))
+    return f"{long_flag(name)}: {items[0]['input']!r} is not allowed, it {reasons}{hint}"
 
 
-def _choices(name: str) -> list[str]:
+def _reason(item: Any) -> str:
+    """What pydantic asks of a value, in words that follow "it"."""
+    pattern = item["type"] == "string_pattern_mismatch"
+    own = str(item.get("ctx", {}).get("error", ""))
+    text = "should have the form 1920x1080" if pattern else own or item["msg"].split(", unable")[0]
+    return (
+        text.removeprefix("Input ").replace("a valid integer", "a whole number").replace("a valid number", "a number")
+    )
+
+
+def choices(name: str) -> list[str]:
     """The literal values that field `name` allows."""
 
     def walk(kind: Any) -> list[str]:

@@ -46,6 +46,7 @@ from .stages.infer import Inference
 from .stages.mux import Muxer
 from .stages.reuse import find_held
 from .stages.source import Source, open_source, packets
+from .stages.tile import tiles
 
 PROGRESS_EVERY = 0.1
 """Seconds between two Progress events."""
@@ -141,7 +142,7 @@ def _inference(run: Run) -> Inference:
     engine, network = run.plan.engine, run.plan.network
     check = run.flow.cancel.check
     runner = Eager(network, engine.device, engine.precision, check)
-    return Inference(network, runner, engine.tile, engine.overlap, run.tally.emit, check)
+    return Inference(network, runner, tiles, engine.tile, engine.overlap, run.tally.emit, check)
 
 
 def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
@@ -176,9 +177,7 @@ def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
         base = plan.source.time_base
         carrier = Carrier(plan.streams, run.source.container, output, offset=Fraction(run.shift) * base)
         target = plan.target
-        encoding = Encoding(
-            video, plan.pix_fmt, target.layout, target.width, target.height, target.color, run.shift
-        )
+        encoding = Encoding(video, plan.pix_fmt, target.layout, target.width, target.height, target.color, run.shift)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.carried)
         run.flow.run(lambda: deque(_compose(run, encoding, muxer), maxlen=0), "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)

@@ -37,6 +37,7 @@ KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
 LARGEST_EXACT_OVERLAP = 64
 """Receptive fields up to this many pixels make tiles exact; RRDB networks see farther than tiles can afford."""
 
+
 @dataclass(frozen=True)
 class Engine:
     """How the network will run. `tile` and `overlap` are in input pixels; a tile of 0 is the whole frame."""
@@ -99,7 +100,7 @@ def check_call(source: Source, first: av.VideoFrame, output: Path, options: Opti
     container = container_name(str(output))
     encoder = choose(options.codec, container)
     stored, _ = _resolved(first, source, options)
-    _, layout, _ = output_format(encoder, stored.layout, options.pix_fmt)
+    _, layout, _ = output_format(encoder, _wanted(stored.layout, options), options.pix_fmt)
     settings(encoder, options, replace(stored.upright(), layout=layout))
     plan_streams(source.container, source.video, container, options)
 
@@ -117,7 +118,7 @@ def make_plan(
         other = f"{encoder.name} in {spoken(container)} cannot say that they are not"
         notes.append(Notice(f"pixels become square: {other}"))
     size = final_size(upright, options, network.scale, square)
-    pix_fmt, layout, said = output_format(encoder, stored.layout, options.pix_fmt)
+    pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), options.pix_fmt)
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
@@ -144,6 +145,10 @@ def make_plan(
         engine=engine,
         notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
     )
+
+
+def _wanted(layout: PixelLayout, options: Options) -> PixelLayout:
+    return layout if options.bit_depth is None else replace(layout, depth=options.bit_depth)
 
 
 def _padded(encoder: Encoder, layout: PixelLayout, size: tuple[int, int]) -> tuple[int, int]:
@@ -247,4 +252,3 @@ def describe(plan: Plan) -> str:
         *(f"note     {note.text}" for note in plan.notes),
     ]
     return "\n".join(lines)
-

@@ -16,7 +16,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 def _stop(signum: int, frame: FrameType | None) -> None:
     for other in _SIGNALS:
         signal.signal(other, _force)
-    raise StoppedError(f"stopped by {signal.Signals(signum).name}, nothing was written under the output's name", signum)
+    raise StoppedError(f"stopped by {signal.Signals(signum).name}", signum)
 
 
 def _force(signum: int, frame: FrameType | None) -> None:

@@ -86,9 +86,7 @@ def _check_video(pts: list[int], video: VideoStream, sent: Sent) -> None:
     start, begun = pts[0] * base, sent.pts[0] * sent.time_base
     for place, (stamp, meant) in enumerate(zip(pts, sent.pts, strict=True)):
         if abs((stamp * base - start) - (meant * sent.time_base - begun)) > tick:
-            raise _difference(
-                f"time of frame {place} in seconds", float(stamp * base), float(meant * sent.time_base)
-            )
+            raise _difference(f"time of frame {place} in seconds", float(stamp * base), float(meant * sent.time_base))
 
 
 def _check_carried(packets: Counter[int], first: dict[int, Fraction], start: Fraction, sent: Sent) -> str:

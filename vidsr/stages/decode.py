@@ -24,7 +24,9 @@ from ..media.timeline import Timeline
 MAX_FAILURES = 64
 """Packets in a row that may fail before the rest of the stream is given up."""
 
-_PICTURE_PER_PACKET = {"h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd"}  # fmt: skip
+_PICTURE_PER_PACKET = {
+    "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd",
+}  # fmt: skip
 """Decoders that make exactly one picture of each packet of a progressive stream, so that a missing one is known."""
 
 

@@ -11,12 +11,14 @@ from torch.nn import functional
 
 from ..errors import DeviceError
 from ..events import Emit, FellBack
-from ..frames import Batch
+from ..frames import Batch, Tile
 from ..models.descriptor import Descriptor
 from ..runtime.eager import Eager
-from .tile import Tile, tiles
 
 SMALLEST_TILE = 32
+
+Cut = Callable[[int, int, int, int, int], Iterable[Tile]]
+"""(height, width, side, overlap, multiple) to the tiles that cover a frame: `stages.tile.tiles`."""
 
 
 @dataclass
@@ -28,6 +30,7 @@ class Inference:
 
     descriptor: Descriptor
     runner: Eager
+    cut: Cut
     tile: int
     overlap: int
     emit: Emit
@@ -89,7 +92,7 @@ class Inference:
 
     def _whole_or_tiled(self, rgb: Tensor, runner: Eager) -> Tensor:
         n, _, height, width = rgb.shape
-        cut = list(tiles(height, width, self.tile, self.overlap, self.descriptor.multiple_of))
+        cut = list(self.cut(height, width, self.tile, self.overlap, self.descriptor.multiple_of))
         if len(cut) == 1:
             return self._padded(rgb, runner)
         scale = self.descriptor.scale
