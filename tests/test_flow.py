@@ -46,6 +46,22 @@ def test_a_boundary_runs_ahead_by_no_more_than_its_bytes() -> None:
     assert flow.run(consume, "sink") <= 7  # five wait, one is made, one was just taken
 
 
+def test_a_boundary_runs_ahead_by_few_items_however_small() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for number in range(1000):
+            made.append(number)
+            yield number
+
+    flow = Flow()
+
+    def consume() -> int:
+        return max(made[-1] - item for item in flow.boundary(source(), "source"))
+
+    assert flow.run(consume, "sink") <= 66  # 64 wait, one is made, one was just taken
+
+
 def test_one_item_larger_than_the_bound_still_passes() -> None:
     flow = Flow(limit=1)
     assert len(flow.run(lambda: list(flow.boundary((Sized(n) for n in range(5)), "big")), "sink")) == 5

@@ -30,9 +30,14 @@ def test_the_name_appears_only_at_commit(tmp_path: Path) -> None:
 def test_without_commit_the_old_file_stays(tmp_path: Path) -> None:
     final = tmp_path / "out.mp4"
     final.write_bytes(b"old")
-    with pytest.raises(RuntimeError), fs.Target(final, overwrite=True) as target:
-        target.path.write_bytes(b"half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with fs.Target(final, overwrite=True) as target:
+            target.path.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert final.read_bytes() == b"old"
     assert leftovers(tmp_path) == []
 
@@ -116,3 +121,30 @@ def test_one_file_under_two_names_is_one_file(tmp_path: Path) -> None:
     for name in ("soft", "hard", "./a.mp4", "../" + tmp_path.name + "/a.mp4"):
         assert fs.same_file(real, tmp_path / name)
     assert not fs.same_file(real, tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize("name", ["日" * 83 + ".mkv", "n" * 251 + ".mkv", "\u00e9" * 125 + ".mkv"])
+def test_names_as_long_as_the_system_allows(tmp_path: Path, name: str) -> None:
+    with fs.Target(tmp_path / name) as target:
+        target.path.write_bytes(b"new")
+        target.commit()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_only_what_a_killed_run_left_of_this_very_name_is_removed(tmp_path: Path) -> None:
+    other = tmp_path / ".film.mkv.abcd1234.part"
+    left = tmp_path / ".film.abcd1234.part"
+    other.write_bytes(b"of another run")
+    left.write_bytes(b"of a killed run")
+    with fs.Target(tmp_path / "film"):
+        assert other.exists()
+        assert not left.exists()
+
+
+def test_a_share_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(handle: int) -> bool:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fs, "_try_lock", fail)
+    with pytest.raises(OutputError, match="no locks available"), fs.Target(tmp_path / "out.mp4"):
+        pass

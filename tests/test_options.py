@@ -75,3 +75,9 @@ def test_times(text: str, seconds: Fraction) -> None:
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         parse_time(text)
+
+
+@pytest.mark.parametrize("size", ["0x0", "0x64", "64x0", "64", "x64", "-1x64"])
+def test_sizes_without_pixels_are_refused(size: str) -> None:
+    with pytest.raises(UsageError, match="--size"):
+        parse({"size": size})

@@ -14,7 +14,8 @@ from tests.clips import BT709, HDR10, MASTERING, make_clip
 from tests.fakes import Repeater, describe
 from vidsr import pipeline
 from vidsr.api import upscale
-from vidsr.errors import UsageError
+from vidsr.errors import InputError, OutputError, UsageError
+from vidsr.media.audio import Transcoder
 from vidsr.media.pixels import layout_of, planes_of
 
 
@@ -186,3 +187,67 @@ def test_the_report_adds_up_and_is_json(tmp_path: Path) -> None:
     assert told["bound_by"] in told["stages"]
     assert list(told["stages"])[:3] == ["source", "decode", "reuse"]
     assert report.pts[0] == told["first_pts"]
+
+
+@pytest.mark.parametrize("name", ["in.mp4", "out.mp4", "hard.mp4"])
+def test_the_report_never_replaces_a_film(tmp_path: Path, name: str) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2)
+    before = source.read_bytes()
+    (tmp_path / "hard.mp4").hardlink_to(source)
+    with pytest.raises(UsageError, match="--report"):
+        upscale(source, tmp_path / "out.mp4", report=tmp_path / name)
+    assert source.read_bytes() == before
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_a_folder_of_the_report_that_is_missing_is_told_first(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(OutputError, match="--report"):
+        upscale(source, tmp_path / "out.mp4", report=tmp_path / "none" / "report.json")
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_names_too_long_are_errors_of_the_user(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(OutputError, match="too long"):
+        upscale(source, tmp_path / f"{'n' * 300}.mp4")
+    with pytest.raises(InputError, match="too long"):
+        upscale(tmp_path / f"{'n' * 300}.mp4")
+
+
+def test_a_frame_over_the_limit_is_named(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "in.mp4", frames=2)
+    with pytest.raises(InputError, match="64x64 exceeds the limit of 100 pixels"):
+        upscale(source, tmp_path / "out.mp4", max_pixels=100)
+
+
+def test_sound_that_cannot_be_decoded_is_a_declared_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make_clip(tmp_path / "in.mkv", frames=48)
+    whole = Transcoder.take
+
+    def damaged(self: Transcoder, packet: Any) -> Any:
+        broken = av.Packet(b"\xff" * packet.size)
+        for name in ("stream", "pts", "dts", "duration", "time_base"):
+            setattr(broken, name, getattr(packet, name))
+        return whole(self, broken if packet.pts > 500 else packet)
+
+    monkeypatch.setattr(Transcoder, "take", damaged)
+    report = upscale(source, tmp_path / "out.mkv", audio="flac")
+    assert report.exit_code == 7
+    assert any("audio could not be decoded" in loss for loss in report.losses)
+
+
+def test_a_transparency_that_is_dropped_is_not_claimed(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "in.webm"), "w") as output:
+        stream = output.add_stream("libvpx-vp9", rate=24, options={"cpu-used": "8", "auto-alt-ref": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuva420p"
+        frame = av.VideoFrame(64, 64, "yuva420p")
+        frame.pts = 0
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    with av.open(str(tmp_path / "in.webm")) as container:
+        assert container.streams.video[0].metadata["alpha_mode"] == "1"
+    report = upscale(tmp_path / "in.webm", tmp_path / "out.mkv")
+    assert any("transparency" in note for note in report.notes)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert "alpha_mode" not in container.streams.video[0].metadata

@@ -105,7 +105,7 @@ def ignore(event: Event) -> None:
 
 def clock(seconds: float | Fraction) -> str:
     """`0:01:02.345` for people."""
-    whole, milli = divmod(round(float(seconds) * 1000), 1000)
-    sign = "-" if whole < 0 else ""
-    whole = abs(whole)
+    rounded = round(float(seconds) * 1000)
+    sign = "-" if rounded < 0 else ""
+    whole, milli = divmod(abs(rounded), 1000)
     return f"{sign}{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}.{milli:03}"

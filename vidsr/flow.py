@@ -46,8 +46,12 @@ class Cancel:
             raise Cancelled
 
 
+_MOST = 64
+"""Items that may wait in one channel however small they are: more would not make anything faster."""
+
+
 class Channel(Generic[T]):
-    """A queue of one producer and one consumer, bounded in bytes; at least one item always fits."""
+    """A queue of one producer and one consumer, bounded in bytes and in items; at least one item always fits."""
 
     def __init__(self, limit: int, cancel: Cancel) -> None:
         self._items: deque[tuple[T, int]] = deque()
@@ -59,7 +63,7 @@ class Channel(Generic[T]):
 
     def put(self, item: T, size: int) -> None:
         with self._changed:
-            while self._items and self._held + size > self._limit:
+            while self._items and (self._held + size > self._limit or len(self._items) >= _MOST):
                 self._cancel.check()
                 self._changed.wait(_POLL)
             self._cancel.check()

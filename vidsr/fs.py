@@ -56,11 +56,12 @@ def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
     """
     handle = _open_lock(path, wait)
     try:
-        os.ftruncate(handle, 0)
-        os.write(handle, json.dumps({"pid": os.getpid(), "since": time.time()}).encode())
+        with suppress(OSError):  # on a full disk the lock holds all the same, it only cannot say whose it is
+            os.ftruncate(handle, 0)
+            os.write(handle, json.dumps({"pid": os.getpid(), "since": time.time()}).encode())
         yield
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # Windows keeps the name of an open file; a lock file that nobody holds does no harm
             path.unlink()
         os.close(handle)
 
@@ -72,7 +73,12 @@ def _open_lock(path: Path, wait: bool) -> int:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise unwritable(path.parent, error) from error
-        if not _try_lock(handle):
+        try:
+            locked = _try_lock(handle)
+        except OSError as error:  # a network share without locks
+            os.close(handle)
+            raise unwritable(path.parent, error) from error
+        if not locked:
             holder = _holder(handle)
             os.close(handle)
             if not wait:
@@ -126,12 +132,16 @@ class Target:
     def __enter__(self) -> Target:
         if self.direct:
             return self
-        name = self.final.name[:100]
+        name = os.fsencode(self.final.name)[:100].decode("utf-8", "ignore")  # names end at 255 bytes, not characters
         self._lock = lock(self.final.with_name(f".{name}.lock"))
         self._lock.__enter__()
-        for left in self.final.parent.glob(f".{_escape(name)}.*.part"):  # of a killed run: we hold the lock
-            left.unlink(missing_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=self.final.parent)
+        try:
+            for left in self.final.parent.glob(f".{_escape(name)}.????????.part"):  # of a killed run: we hold the lock
+                left.unlink(missing_ok=True)
+            handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=self.final.parent)
+        except OSError as error:
+            self._lock.__exit__(None, None, None)
+            raise unwritable(self.final.parent, error) from error
         os.close(handle)
         self.path = Path(part)
         return self
@@ -143,7 +153,8 @@ class Target:
         self._check_free(self.final, self._overwrite)
         mode = stat.S_IMODE(self.final.stat().st_mode) if self.final.exists() else 0o666 & ~_umask()
         try:
-            self.path.chmod(mode)
+            with suppress(PermissionError):  # a file system without modes, such as exFAT
+                self.path.chmod(mode)
             sync(self.path)
             self.path.replace(self.final)
             sync(self.final.parent)
@@ -159,10 +170,16 @@ class Target:
 
 
 def sync(path: Path) -> None:
-    """fsync a file or a folder. Windows cannot fsync folders and does not need to."""
-    if sys.platform == "win32" and path.is_dir():  # pragma: no cover
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    """fsync a file, or a folder where the system can: Windows and some network shares cannot and need not."""
+    if path.is_dir():
+        with suppress(OSError):
+            _sync(path, os.O_RDONLY)
+    else:
+        _sync(path, os.O_RDWR)
+
+
+def _sync(path: Path, mode: int) -> None:
+    handle = os.open(path, mode)
     try:
         os.fsync(handle)
     finally:

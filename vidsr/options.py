@@ -52,7 +52,7 @@ class Options(BaseModel):
     """Network: a built-in name, its alias, or a weights file; `vidsr models list` shows the names."""
     scale: Annotated[float | None, Field(gt=0, le=16), Flag("-s/--scale", "Network", "F")] = None
     """Final size as a factor of the input; the network's own scale when not given."""
-    size: Annotated[str | None, Field(pattern=r"^\d+x\d+$"), Flag("--size", "Network", "WxH")] = None
+    size: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*x[1-9][0-9]*$"), Flag("--size", "Network", "WxH")] = None
     """Final size in pixels, both sides given."""
     height: Annotated[int | None, Field(ge=2, le=32768), Flag("--height", "Network", "H")] = None
     """Final height in pixels; the width follows the aspect of the input."""

@@ -8,11 +8,10 @@ the threads, `vidsr.media.verify` looks at the result.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,16 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .events import Emit, Progress, Stage
+from .events import Emit, Notice, Progress, Stage
 from .flow import Cancel, Flow
 from .frames import UpscaledFrame, Work
 from .fs import Target
 from .media.carry import Carrier
-from .media.claims import describe_stream, shortfall
+from .media.claims import describe_stream, gaps, shortfall
 from .media.containers import muxer_options
+from .media.gaps import picture_gaps
 from .media.libav import writing
-from .media.verify import Sent, verify
+from .media.verify import Sent, kinds_of, verify
 from .models.load import load_model
 from .options import Options
 from .prepare import Plan, check_call, check_names, make_plan, output_path
@@ -50,6 +50,9 @@ from .stages.tile import tiles
 
 PROGRESS_EVERY = 0.1
 """Seconds between two Progress events."""
+
+MAX_DOUBTS = 5
+"""Gaps that may be meant and are told one by one."""
 
 
 @dataclass
@@ -175,13 +178,13 @@ def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
     try:
         video = _add_video(output, run)
         base = plan.source.time_base
-        carrier = Carrier(plan.streams, run.source.container, output, offset=Fraction(run.shift) * base)
+        carrier = Carrier(plan.streams, run.source.container, output, run.shift * base, run.tally.emit)
         target = plan.target
         encoding = Encoding(video, plan.pix_fmt, target.layout, target.width, target.height, target.color, run.shift)
-        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.carried)
+        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
         run.flow.run(lambda: deque(_compose(run, encoding, muxer), maxlen=0), "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)
-        kinds = Counter(str(stream.type) for stream in output.streams)
+        kinds = kinds_of(output)
         muxer.close()
     except BaseException:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
@@ -218,6 +221,7 @@ def _verify(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
     missing = shortfall(source.claims, source.seen)
     if missing:
         run.tally.lose(missing)
+    _tell_gaps(run)
     if target.direct or not run.plan.options.verify:
         return ()
     run.tally.emit(Stage("verify"))
@@ -225,6 +229,19 @@ def _verify(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
     if not source.claims.any:
         claims = "the input states no length, so its completeness could not be checked"
     return (*verify(target.path, run.plan.container, sent), claims)
+
+
+def _tell_gaps(run: Run) -> None:
+    """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
+    base = run.plan.source.time_base
+    pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
+    lost, doubts = gaps(run.source.claims, run.source.seen, pictures, (run.tally.pts[0] - run.shift) * base)
+    for text in lost:
+        run.tally.lose(text)
+    for text in doubts[:MAX_DOUBTS]:
+        run.tally.emit(Notice(text, "warning"))
+    if len(doubts) > MAX_DOUBTS:
+        run.tally.emit(Notice(f"{len(doubts) - MAX_DOUBTS} more gaps like these", "warning"))
 
 
 def _report(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:

@@ -76,7 +76,7 @@ class Plan:
 
 def output_path(input: Path, output: Path | None, options: Options, scale: float) -> Path:
     """The output's name: as given, inside the folder given, or `<stem>_<model>_x<scale><ext>` beside the input."""
-    if output is not None and not output.is_dir():
+    if output is not None and not _is_folder(output):
         return output
     shown = f"{options.height}p" if options.height else options.size or f"x{scale:g}"
     extension = input.suffix if input.suffix.lower() in KEPT else ".mkv"
@@ -85,14 +85,42 @@ def output_path(input: Path, output: Path | None, options: Options, scale: float
     return (output or input.parent) / name
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # check_names tells why
+        return False
+
+
 def check_names(input: Path, output: Path, options: Options) -> None:
     """Refuse what can be seen from the names alone: the same file, an existing output, a missing folder."""
+    try:
+        _check_output(input, output, options)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise OutputError(f"output {output}: {(error.strerror or str(error)).lower()}", "-o names another") from error
+
+
+def _check_output(input: Path, output: Path, options: Options) -> None:
     if same_file(input, output):
         raise UsageError(f"output {output} is the input itself", "name another file with -o")
     if output.is_file() and not options.overwrite:
         raise UsageError(f"output {output} exists", "-y replaces it; -o names another")
     if not output.resolve().parent.is_dir():
         raise OutputError(f"output folder {output.parent} does not exist", "create it, or name another with -o")
+    output.resolve().exists()  # raises what cannot be named
+    if options.report is not None:
+        _check_report(options.report, input, output)
+
+
+def _check_report(report: Path, input: Path, output: Path) -> None:
+    """The report replaces what has its name: never the film."""
+    for what, path in (("input", input), ("output", output)):
+        if same_file(report, path):
+            raise UsageError(f"--report: {report} is the {what} itself", "name a file that ends in .json")
+    if report.is_dir():
+        raise UsageError(f"--report: {report} is a folder", "name a file inside it")
+    if not report.resolve().parent.is_dir():
+        raise OutputError(f"--report: folder {report.parent} does not exist", "create it, or name another")
 
 
 def check_call(source: Source, first: av.VideoFrame, output: Path, options: Options) -> None:
@@ -122,7 +150,7 @@ def make_plan(
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
-    check_opens(encoder, pix_fmt, target.width, target.height, words)
+    check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
     streams = plan_streams(source.container, source.video, container, options)
     engine, tiled = _engine(network, options, device, upright)
     if (target.width, target.height) != size:
@@ -139,12 +167,18 @@ def make_plan(
         encoder=encoder,
         pix_fmt=pix_fmt,
         settings=words,
-        metadata=carried_metadata(source.video.metadata),
+        metadata=_video_tags(source, container),
         streams=streams,
         network=network,
         engine=engine,
         notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
     )
+
+
+def _video_tags(source: Source, container: str) -> dict[str, str]:
+    """The tags of the video stream, without WebM's mark of a transparency that is no longer there."""
+    tags = carried_metadata(source.video.metadata, container)
+    return {key: value for key, value in tags.items() if key.lower() != "alpha_mode"}
 
 
 def _wanted(layout: PixelLayout, options: Options) -> PixelLayout:

@@ -15,7 +15,7 @@ from av.stream import Disposition
 
 from tests.clips import ASS, CHAPTERS, FONT, SUBRIP, cover_png, make_clip, make_feature_clip, picture
 from vidsr.errors import OutputError, UsageError
-from vidsr.media.carry import Carrier, safe_name
+from vidsr.media.carry import Carrier, carried_metadata, safe_name
 from vidsr.media.containers import container_name, holds, muxer_options
 from vidsr.media.libav import main_video, open_input
 from vidsr.media.plan import TIMECODE_AS_TAG, plan_streams
@@ -359,6 +359,32 @@ def test_times_that_stand_still_are_made_to_rise(tmp_path: Path) -> None:
     assert hashes(target)["aac"] == hashes(source)["aac"]
 
 
+@pytest.mark.parametrize("audio", ["pcm_s16le", "pcm_s24le"])
+def test_raw_sound_without_a_layout_goes_to_mp4(audio: str, tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", audio=audio)
+    with av.open(str(source)) as container:
+        assert container.streams.audio[0].layout.name == "2 channels"
+    target = remux(source, tmp_path / "b.mp4")
+    assert hashes(target)[audio] == hashes(source)[audio]
+
+
+def test_the_last_packet_of_alac_is_not_hidden(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv", audio="alac")
+    assert hashes(remux(source, tmp_path / "b.mp4"))["alac"] == hashes(source)["alac"]
+
+
+@pytest.mark.parametrize("language", ["cze", "fre", "ger", "rum", "slo"])
+def test_mov_knows_the_language(language: str) -> None:
+    kept = carried_metadata({"language": language}, "mov")["language"]
+    assert kept == {"cze": "ces", "fre": "fra", "rum": "ron", "slo": "slk"}.get(language, language)
+    assert carried_metadata({"language": language}, "matroska") == {"language": language}
+
+
+def test_cover_art_is_refused_where_it_would_vanish(feature: Path) -> None:
+    with open_input(feature) as container, pytest.raises(OutputError, match="mov cannot hold png as cover art"):
+        plan_streams(container, main_video(container, feature), "mov", Options(drop=("attachments",)))
+
+
 @pytest.mark.parametrize(
     ("given", "safe"),
     [
@@ -401,3 +427,19 @@ def test_unknown_container_has_a_near_miss() -> None:
 def test_what_containers_hold(container: str, codec: str, held: bool) -> None:
     implementation = {"hdmv_pgs_subtitle": "pgssub", "dvd_subtitle": "dvdsub", "opus": "libopus"}.get(codec, "")
     assert holds(container, codec, implementation) is held
+
+
+def test_a_language_that_mp4_cannot_hold_is_named_beforehand(tmp_path: Path) -> None:
+    source = make_clip(tmp_path / "a.mkv")
+    with av.open(str(source)) as old, av.open(str(tmp_path / "b.mkv"), "w") as new:
+        streams = {stream.index: new.add_stream_from_template(stream, opaque=True) for stream in old.streams}
+        streams[1].metadata["language"] = "pt-BR"
+        for packet in old.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)
+    with av.open(str(tmp_path / "b.mkv")) as container:
+        (named,) = plan_streams(container, container.streams.video[0], "mp4", Options())
+        (kept,) = plan_streams(container, container.streams.video[0], "matroska", Options())
+    assert "has no room for the language 'pt-BR'" in named.reason
+    assert kept.reason == ""

@@ -123,7 +123,9 @@ def test_impossible_container_names_the_possible(codec: str, container: str) -> 
     with pytest.raises(UsageError, match=f"{container} cannot hold what {codec} makes") as caught:
         choose(codec, container)
     possible = caught.value.hint.split(", or")[0].removeprefix("possible are ").split(", ")
-    assert possible and codec not in possible and set(possible) <= set(ENCODERS)
+    assert possible
+    assert codec not in possible
+    assert set(possible) <= set(ENCODERS)
 
 
 def test_unknown_codec_has_a_near_miss() -> None:
@@ -246,7 +248,8 @@ def test_hdr_comes_back(name: str) -> None:
 @pytest.mark.parametrize("name", ["vp9", "ffv1", "prores"])
 def test_hdr_that_cannot_be_kept_is_told(name: str) -> None:
     _, notes = settings(ENCODERS[name], Options(), traits(YUV420P10, hdr=HDR))
-    assert notes and "HDR metadata cannot be kept" in notes[0]
+    assert notes
+    assert "HDR metadata cannot be kept" in notes[0]
 
 
 @pytest.mark.parametrize(

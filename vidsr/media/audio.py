@@ -64,6 +64,11 @@ _USUAL_LAYOUTS = {
 """By number of channels: what to try when an encoder refuses the layout of a track (Opus has no 5.1(side))."""
 
 
+def usual_layout(channels: int) -> str:
+    """The channel layout to assume where a file says only how many channels there are."""
+    return _USUAL_LAYOUTS.get(channels, (f"{channels} channels",))[0]
+
+
 def audio_encoder(name: str) -> AudioEncoder:
     """The encoder for --audio `name`. Raises UsageError when it is unknown or not in this FFmpeg."""
     possible = [other.name for other in AUDIO_ENCODERS.values() if other.libav in av.codecs_available]

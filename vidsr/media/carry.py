@@ -15,11 +15,11 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.subtitles.stream import SubtitleStream
 
-from ..events import Emit, ignore
-from .audio import Transcoder, add_encoded, audio_encoder
+from ..events import Emit, Retimed, ignore
+from .audio import Transcoder, add_encoded, audio_encoder, usual_layout
 from .libav import open_input
 from .plan import TIMECODE_AS_TAG, StreamPlan
-from .subtitles import TextConverter
+from .subtitles import TextConverter, is_pause
 
 S = TypeVar("S", bound=Stream)
 
@@ -29,6 +29,9 @@ _MADE_BY_MUXER = re.compile(
     re.IGNORECASE,
 )
 """Metadata that describes the old file and that the muxer writes anew."""
+
+_QUICKTIME = {"cze": "ces", "fre": "fra", "mao": "mri", "rum": "ron", "slo": "slk"}
+"""Languages of Matroska (ISO 639-2/B) that QuickTime knows by their other name only, and would write as unknown."""
 
 _COVER_TYPES = {"png": ("cover.png", "image/png"), "mjpeg": ("cover.jpg", "image/jpeg")}
 
@@ -92,14 +95,23 @@ class Carrier:
     def _worker(self, stream: Stream, plan: StreamPlan) -> _Copier | TextConverter | Transcoder:
         if plan.action == "encode":
             assert isinstance(stream, AudioStream)
-            sound = _described_as(stream, add_encoded(self.output, stream, audio_encoder(plan.target)))
+            sound = self._described(stream, add_encoded(self.output, stream, audio_encoder(plan.target)))
             return Transcoder(stream, sound, self.offset, self.emit)
         if plan.action == "convert":
             assert isinstance(stream, SubtitleStream)
-            text = _described_as(stream, self.output.add_stream(plan.target))
+            text = self._described(stream, self.output.add_stream(plan.target))
             assert isinstance(text, SubtitleStream)
             return TextConverter(stream, text, self.emit)
-        return _Copier(_described_as(stream, self.output.add_stream_from_template(stream, opaque=True)), self.offset)
+        copy = self._described(stream, self.output.add_stream_from_template(stream, opaque=True))
+        if isinstance(copy, AudioStream) and copy.channels and copy.layout.name.endswith(" channels"):
+            copy.codec_context.layout = usual_layout(copy.channels)  # AVI and MKV do not say it, and MP4 insists
+        return _Copier(copy, self.offset, self.emit)
+
+    def _described(self, source: Stream, target: S) -> S:
+        """`target` with the language, title, other metadata and disposition of `source`."""
+        target.metadata.update(carried_metadata(source.metadata, self.output.format.name))
+        target.disposition = source.disposition
+        return target
 
     def _attach(self, stream: AttachmentStream) -> None:
         name = safe_name(stream.metadata.get("filename", ""))
@@ -129,16 +141,21 @@ class Carrier:
 class _Copier:
     """Hands packets on as they are, with decoding times that rise as muxers demand."""
 
-    def __init__(self, target: Stream, offset: Fraction) -> None:
-        self.target, self.offset = target, offset
+    def __init__(self, target: Stream, offset: Fraction, emit: Emit) -> None:
+        self.target, self.offset, self.emit = target, offset, emit
         self._last: int | None = None
-        self._end = 0
+        self._begin = self._end = 0
+        self._told = False
 
     def take(self, packet: Packet[Any]) -> list[Packet[Any]]:
+        if is_pause(packet):
+            return []  # MP4 and MOV put their own between subtitles
         if packet.pts is None and packet.dts is None:
             packet.pts = packet.dts = self._end  # follows the one before, as a player would take it
         stamp = packet.pts if packet.pts is not None else packet.dts
-        self._end = (stamp or 0) + (packet.duration or 0)
+        if not packet.duration and self.target.type == "audio":
+            packet.duration = max(0, (stamp or 0) - self._begin)  # without it MP4 hides the last packet (ALAC in MKV)
+        self._begin, self._end = stamp or 0, (stamp or 0) + (packet.duration or 0)
         self._keep_rising(packet)
         shift_packet(packet, self.offset)
         packet.stream = self.target
@@ -149,8 +166,17 @@ class _Copier:
             return
         if self._last is not None and packet.dts <= self._last and self.target.type != "subtitle":
             packet.dts = self._last + 1
-            packet.pts = None if packet.pts is None else max(packet.pts, packet.dts)
+            if packet.pts is not None and packet.pts < packet.dts:
+                self._tell(packet)
+                packet.pts = packet.dts
         self._last = packet.dts
+
+    def _tell(self, packet: Packet[Any]) -> None:
+        """Say once that times of this stream had to be moved."""
+        if not self._told:
+            what = f"times of {packet.stream.type} #{packet.stream_index} go back and were moved ahead"
+            self.emit(Retimed(float((packet.pts or 0) * packet.time_base), what))
+        self._told = True
 
     def finish(self) -> list[Packet[Any]]:
         return []
@@ -165,16 +191,12 @@ def shift_packet(packet: Packet[Any], offset: Fraction) -> None:
     packet.dts = None if packet.dts is None else packet.dts + ticks
 
 
-def _described_as(source: Stream, target: S) -> S:
-    """`target` with the language, title, other metadata and disposition of `source`."""
-    target.metadata.update(carried_metadata(source.metadata))
-    target.disposition = source.disposition
-    return target
-
-
-def carried_metadata(metadata: dict[str, str]) -> dict[str, str]:
+def carried_metadata(metadata: dict[str, str], container: str = "") -> dict[str, str]:
     """`metadata` without what describes the old file (brands, statistics, encoder), which the muxer writes anew."""
-    return {key: value for key, value in metadata.items() if not _MADE_BY_MUXER.fullmatch(key)}
+    kept = {key: value for key, value in metadata.items() if not _MADE_BY_MUXER.fullmatch(key)}
+    if container == "mov" and kept.get("language") in _QUICKTIME:
+        kept["language"] = _QUICKTIME[kept["language"]]
+    return kept
 
 
 def cover_picture(source: InputContainer, index: int) -> bytes:

@@ -14,8 +14,10 @@ from av.video.stream import VideoStream
 
 from ..events import clock
 from ..frames import ColorTags, HdrStatic, Orientation, VideoTraits
+from .gaps import Span, together
 from .libav import is_cover, main_video, open_input
 from .pixels import has_alpha, layout_of
+from .structure import structure_fault
 
 _STATED = {"mov", "matroska", "webm", "avi", "flv", "asf", "gif", "nut", "wav"}
 """Demuxers whose header states a duration. Of the others (MPEG-TS, MPEG-PS, raw streams) FFmpeg only guesses it from
@@ -36,6 +38,10 @@ class Claims:
     """Seconds at which the last packet of a picture or sound stream ends, on the same clock as the pts."""
     container_end: Fraction | None
     """Seconds at which the last of all streams ends."""
+    packets: dict[int, int] = field(default_factory=dict)
+    """Packets of each picture or sound stream, where the container has a table of them (MP4)."""
+    fault: str = ""
+    """How the skeleton of the file contradicts itself."""
     streams: tuple[dict[str, Any], ...] = field(default_factory=tuple)
 
     @property
@@ -50,7 +56,9 @@ class Claims:
 
 def read_claims(container: InputContainer, video: VideoStream, path: Path) -> Claims:
     """The claims of an open input, without decoding anything."""
-    stated = bool(_STATED & set(container.format.name.split(",")))
+    formats = set(container.format.name.split(","))
+    tabled = "mov" in formats
+    stated = bool(_STATED & formats) and not (tabled and not video.frames)  # of fragments, FFmpeg adds up what it finds
     start = Fraction(container.start_time or 0, av.time_base)
     whole = Fraction(container.duration, av.time_base) if stated and container.duration else None
     return Claims(
@@ -60,6 +68,8 @@ def read_claims(container: InputContainer, video: VideoStream, path: Path) -> Cl
         video=video.index,
         ends=_stated_ends(container) if stated else {},
         container_end=start + whole if whole else None,
+        packets=_stated_packets(container) if tabled else {},
+        fault=structure_fault(container, path),
         streams=tuple(describe_stream(stream) for stream in container.streams),
     )
 
@@ -75,21 +85,34 @@ def _stated_frames(video: VideoStream, format: str) -> int:
     return video.frames or next((int(tag) for tag in tags if tag.isdigit()), 0)
 
 
+def _stated_packets(container: InputContainer) -> dict[int, int]:
+    """Packets of each stream by the index of an MP4 or MOV, but of raw sound, of which it counts the samples."""
+    steady = {stream.index: stream for stream in _steady(container) if stream.frames and stream.codec_context}
+    return {index: stream.frames for index, stream in steady.items() if "pcm" not in stream.codec_context.name}
+
+
 def _stated_ends(container: InputContainer) -> dict[int, Fraction]:
-    steady = [stream for stream in container.streams if stream.type in ("video", "audio") and not is_cover(stream)]
-    ends = {stream.index: _stated_end(stream) for stream in steady}
+    in_chunks = container.format.name == "avi"
+    ends = {stream.index: _stated_end(stream, in_chunks) for stream in _steady(container)}
     return {index: end for index, end in ends.items() if end is not None}
 
 
-def _stated_end(stream: Stream) -> Fraction | None:
-    """Seconds, from the stream's own duration (MP4) or from Matroska's DURATION tag, which counts from zero."""
-    if stream.duration and stream.time_base:
-        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+def _steady(container: InputContainer) -> list[Stream]:
+    return [stream for stream in container.streams if stream.type in ("video", "audio") and not is_cover(stream)]
+
+
+def _stated_end(stream: Stream, in_chunks: bool) -> Fraction | None:
+    """Seconds, from Matroska's DURATION tag, which counts from zero, from the stream's own duration (MP4), or from the
+    number of chunks (AVI, whose duration FFmpeg corrects to what it finds)."""
     tag = next((value for key, value in stream.metadata.items() if key.upper().startswith("DURATION")), "")
     hours, minutes, seconds = [*tag.split(":"), "", "", ""][:3]
-    if not (hours.isdigit() and minutes.isdigit() and seconds.replace(".", "", 1).isdigit()):
-        return None
-    return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    if hours.isdigit() and minutes.isdigit() and seconds.replace(".", "", 1).isdigit():
+        return Fraction(int(hours) * 3600 + int(minutes) * 60) + Fraction(seconds)
+    if in_chunks and stream.frames and stream.time_base:
+        return ((stream.start_time or 0) + stream.frames) * stream.time_base
+    if stream.duration and stream.time_base:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base
+    return None
 
 
 def describe_stream(stream: Stream) -> dict[str, Any]:
@@ -192,13 +215,30 @@ class Seen:
     packets: int = 0
     end: Fraction = Fraction(0)
     step: Fraction = Fraction(0)
-    """Length of the last packet."""
+    """Length of the last packet; where none is said (ALAC in Matroska), its distance from the one before."""
+    begin: Fraction = Fraction(0)
+    """The earliest start of a packet, where that lies before zero: sound that is decoded and not heard."""
+    latest: Fraction | None = None
+    """The latest start of a packet."""
+    opened: Fraction | None = None
+    """Start of the first packet."""
+    holes: list[Span] = field(default_factory=list)
+    """The first MAX_HOLES gaps of more than half a packet."""
 
     def note(self, start: Fraction, duration: Fraction) -> None:
         self.packets += 1
-        if start + duration >= self.end:
-            self.end, self.step = start + duration, duration
+        self.begin = min(self.begin, start)
+        self.opened = start if self.opened is None else self.opened
+        if self.packets > 1 and duration and start - self.end > duration / 2 and len(self.holes) < MAX_HOLES:
+            self.holes.append((self.end, start))
+        length = duration or max(Fraction(0), start - (start if self.latest is None else self.latest))
+        self.latest = start if self.latest is None else max(self.latest, start)
+        if start + length >= self.end:
+            self.end, self.step = start + length, length
 
+
+MAX_HOLES = 1000
+"""Gaps remembered of a stream."""
 
 ROUNDING = Fraction(1, 100)
 """Seconds by which a stated end may lie behind the last packet: rounding to milliseconds, delay of an audio codec."""
@@ -209,16 +249,49 @@ def shortfall(claims: Claims, seen: dict[int, Seen]) -> str:
 
     `seen` tells of each stream what was really read. Half a packet is let pass, so that one missing packet is found.
     """
-    packets = seen.get(claims.video, Seen()).packets
-    if claims.frames > packets:
-        return f"the input holds {packets} of the {claims.frames} frames its header states"
+    if claims.fault:
+        return f"the input is damaged: {claims.fault}"
+    for index, count in {claims.video: claims.frames, **claims.packets}.items():
+        read = seen.get(index, Seen()).packets
+        if count > read:
+            what = "frames" if index == claims.video else f"packets of stream {index}"
+            return f"the input holds {read} of the {count} {what} its header states"
     stated = dict(claims.ends)
     if not stated and claims.container_end is not None:
         last = max(seen, key=lambda index: seen[index].end, default=claims.video)
         stated = {last: claims.container_end}
     for index, end in stated.items():
         found = seen.get(index, Seen())
-        if found.end + found.step / 2 + ROUNDING < end:
+        hidden = -found.begin if "matroska" in claims.format else 0  # its DURATION counts what lies before zero as well
+        slack = Fraction(1, 500) if hidden else ROUNDING
+        if found.end + hidden + found.step / 2 + slack < end:
             kind = "video" if index == claims.video else f"stream {index}"
             return f"the input's {kind} ends at {clock(found.end)} of {clock(end)} stated"
     return ""
+
+
+LATE = Fraction(1, 4)
+"""Seconds by which the first picture may follow the first sound before it is told."""
+
+
+def gaps(claims: Claims, seen: dict[int, Seen], pictures: list[Span], start: Fraction) -> tuple[list[str], list[str]]:
+    """Sentences about holes: those that are losses, and those that may be meant.
+
+    `pictures` are the holes between pictures, `start` the time of the first one. A loss is what is missing from picture
+    and sound at once.
+    """
+    sounds = [hole for index, found in seen.items() if index != claims.video for hole in found.holes]
+    lost = together(pictures, sounds)
+    silent = [hole for hole in sounds if hole not in together(sounds, lost)]
+    still = [hole for hole in pictures if hole not in lost]
+    told = [f"{_span(hole)}: neither picture nor sound, the input has a hole" for hole in lost]
+    doubts = [f"{_span(hole)}: no picture in an otherwise steady stream" for hole in still]
+    first = [found.opened for index, found in seen.items() if index != claims.video and found.opened is not None]
+    begun = min(first, default=start)
+    if start - begun > LATE:
+        doubts.append(f"{_span((begun, start))}: no picture yet, and sound")
+    return told, doubts + [f"{_span(hole)}: no sound in an otherwise unbroken stream" for hole in silent]
+
+
+def _span(hole: Span) -> str:
+    return f"{clock(hole[0])} to {clock(hole[1])}"

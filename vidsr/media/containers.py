@@ -32,8 +32,8 @@ _MPEGTS = {
     "truehd", "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "klv", "timed_id3", "smpte_2038", "scte_35",
 }  # fmt: skip
 
-_COVERS = {"mp4": {"png", "mjpeg", "bmp"}, "mov": {"png", "mjpeg", "bmp"}, "matroska": {"png", "mjpeg"}}
-"""Picture codecs that can be cover art; Matroska keeps cover art as an attached file."""
+_COVERS = {"mp4": {"png", "mjpeg", "bmp"}, "matroska": {"png", "mjpeg"}}
+"""Picture codecs that can be cover art. Matroska keeps it as an attached file; MOV takes it and writes nothing."""
 
 _CHAPTERS = {"mp4", "mov", "matroska", "webm", "nut"}
 _TEXT_TARGET = {"mp4": "mov_text", "mov": "mov_text", "matroska": "subrip", "webm": "webvtt"}

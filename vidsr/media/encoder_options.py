@@ -142,20 +142,24 @@ def mastering_display(hdr: HdrStatic, chroma_unit: int, luminance_unit: int) -> 
     return f"{points}L({number(high, luminance_unit)},{number(low, luminance_unit)})"
 
 
-def check_opens(encoder: Encoder, pix_fmt: str, width: int, height: int, options: Mapping[str, str]) -> None:
+def check_opens(
+    encoder: Encoder, pix_fmt: str, width: int, height: int, options: Mapping[str, str], rate: Fraction | None = None
+) -> None:
     """Open `encoder` once without a file. Raises UsageError with its complaint when it refuses or ignores something.
 
-    Encoders merely warn of unknown parameters inside x264-params and its like; that is a fault here.
+    `rate` is in frames per second; some encoders have a highest one. Encoders merely warn of unknown parameters inside
+    x264-params and its like; that is a fault here.
     """
+    rate = rate or Fraction(24)
     context = _context(encoder)
     context.width, context.height, context.pix_fmt = width, height, pix_fmt
-    context.time_base, context.framerate = Fraction(1, 24), Fraction(24)
+    context.time_base, context.framerate = 1 / rate, rate
     context.options = dict(options)
     failure, complaints = _try_open(context)
     faults = [text for text in complaints if any(fault in text.lower() for fault in _FAULTS)]
     if failure or faults:
         said = "; ".join(dict.fromkeys(faults or complaints[:3])) or failure
-        what = f"encoder {encoder.name} refuses {width}x{height} {pix_fmt}: {said}"
+        what = f"encoder {encoder.name} refuses {width}x{height} {pix_fmt} at {float(rate):g} fps: {said}"
         hardware = "its hardware or driver may be missing; vidsr doctor shows what this machine has"
         is_hardware = encoder.name.endswith(("nvenc", "qsv", "amf"))
         raise UsageError(

@@ -46,7 +46,11 @@ def open_input(path: Path) -> InputContainer:
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
+    try:
+        found = path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered
+        raise InputError(f"input {path} cannot be read: {reason(error)}") from error
+    if not found:
         raise InputError(f"input {path} does not exist", "check the name; relative names start at the current folder")
     if path.is_dir():
         raise InputError(f"input {path} is a folder, a video file is needed")

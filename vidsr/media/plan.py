@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,7 +66,7 @@ def plan_streams(source: InputContainer, video: Stream, container: str, options:
         fate = _fate(stream, plan, source, container, options)
         if isinstance(fate, str):
             refused.append(f"{plan.kind} #{plan.index} ({' '.join(filter(None, (plan.codec, plan.language)))}): {fate}")
-        plans.append(_decided(plan, ("drop", "", fate) if isinstance(fate, str) else fate))
+        plans.append(_decided(plan, ("drop", "", fate) if isinstance(fate, str) else fate, container))
     chapters = _chapters(source, container, options)
     if isinstance(chapters, str):
         refused.append(f"chapters: {chapters}")
@@ -101,8 +102,11 @@ def codec_name(stream: Stream) -> str:
     return (stream.name or "unknown") if stream.type == "data" else "file" if stream.type == "attachment" else "unknown"
 
 
-def _decided(plan: StreamPlan, fate: tuple[Action, str, str]) -> StreamPlan:
+def _decided(plan: StreamPlan, fate: tuple[Action, str, str], container: str) -> StreamPlan:
     action, target, reason = fate
+    if action != "drop" and container in ("mp4", "mov") and not re.fullmatch("[a-z]{3}|", plan.language):
+        lost = f"{spoken(container)} has no room for the language {plan.language!r}, it becomes unknown"
+        reason = f"{reason}; {lost}" if reason else lost
     return StreamPlan(plan.index, plan.kind, plan.codec, plan.language, plan.title, action, target, reason)
 
 
@@ -139,10 +143,12 @@ def _cover(plan: StreamPlan, container: str, options: Options) -> Fate:
 def _audio(stream: Stream, plan: StreamPlan, container: str, options: Options) -> Fate:
     if options.audio == "none":
         return "drop", "", "--audio none"
+    assert isinstance(stream, AudioStream)
+    if not stream.rate or not stream.channels:  # damaged, or nothing of it was there to look at
+        return "its sampling rate or number of channels is unknown"
     if options.audio == "copy":
         return _copied(stream, plan, container)
     encoder = audio_encoder(options.audio)
-    assert isinstance(stream, AudioStream)
     layout = encoded_layout(stream, encoder)
     if layout is None:
         return f"{encoder.name} takes neither its channels nor stereo"

@@ -98,6 +98,11 @@ def _context(stream: SubtitleStream) -> SubtitleCodecContext:
     return context
 
 
+def is_pause(packet: Packet[Any]) -> bool:
+    """Whether `packet` is an empty sample, as MP4 and MOV put them between two subtitles."""
+    return packet.stream.type == "subtitle" and bytes(packet) == b"\0\0"
+
+
 def text_of(rect: object) -> str:
     """The words of a decoded text subtitle with their ASS markup: what follows the eighth comma of its line."""
     if not isinstance(rect, AssSubtitle):

@@ -18,14 +18,14 @@ from ..events import Concealed, Damaged, Emit, Notice, Repeated
 from ..frames import Plane, RawFrame, VideoTraits
 from ..media.deinterlace import Deinterlacer
 from ..media.libav import reason
-from ..media.pixels import planes_of
+from ..media.pixels import format_of, layout_of, planes_of
 from ..media.timeline import Timeline
 
 MAX_FAILURES = 64
 """Packets in a row that may fail before the rest of the stream is given up."""
 
 _PICTURE_PER_PACKET = {
-    "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd",
+    "h264", "hevc", "av1", "libdav1d", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd",
 }  # fmt: skip
 """Decoders that make exactly one picture of each packet of a progressive stream, so that a missing one is known."""
 
@@ -35,10 +35,12 @@ def pictures(packets: Iterable[Packet[Any]], context: VideoCodecContext, emit: E
 
     Ends early, and says so, when MAX_FAILURES packets in a row fail.
     """
-    failures = 0
+    failures, opened, shown = 0, False, False
     for packet in packets:
-        decoded = _decode(packet, context, emit)
+        opened = opened or packet.is_keyframe
+        decoded = _decode(packet, context, emit, bridged=not opened or (shown and one_each(context)))
         failures = failures + 1 if decoded is None else 0
+        shown = shown or bool(decoded)
         yield from decoded or ()
         if failures == MAX_FAILURES:
             emit(Damaged(_seconds(packet), f"{failures} packets in a row were not decodable, the rest is given up"))
@@ -46,13 +48,25 @@ def pictures(packets: Iterable[Packet[Any]], context: VideoCodecContext, emit: E
             return
 
 
-def _decode(packet: Packet[Any], context: VideoCodecContext, emit: Emit) -> list[av.VideoFrame] | None:
-    """The pictures that are ready after `packet`, or after the last one if it is empty; None if it fails."""
+def _decode(
+    packet: Packet[Any], context: VideoCodecContext, emit: Emit, bridged: bool = False
+) -> list[av.VideoFrame] | None:
+    """The pictures that are ready after `packet`, or after the last one if it is empty; None if it fails.
+
+    A failure is a loss by itself, unless it is `bridged`: its picture is expected, and told when it does not come.
+    """
     try:
         return context.decode(packet if packet.size else None)
     except (av.error.FFmpegError, EOFError) as error:
-        emit(Notice(f"{_seconds(packet):.3f} s: packet not decodable, {reason(error)}", "warning"))
+        what = f"packet not decodable, {reason(error)}"
+        said = Notice(f"{_seconds(packet):.3f} s: {what}", "warning") if bridged else Damaged(_seconds(packet), what)
+        emit(said)
         return None
+
+
+def one_each(context: VideoCodecContext) -> bool:
+    """Whether every packet of the stream is one picture."""
+    return context.field_order in (0, 1) and context.codec.name in _PICTURE_PER_PACKET
 
 
 def _seconds(packet: Packet[Any]) -> float:
@@ -68,30 +82,42 @@ class Expected:
     """
 
     context: VideoCodecContext
+    skipped: int = 0
+    """Packets before the first key picture that gave no picture."""
     _owed: list[int] = field(default_factory=list)
     _started: bool = False
+    _latest: int | None = None
+    _key: int | None = None
+    """The pts of the first key picture."""
 
     def watch(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
         for packet in packets:
             if self._counts(packet):
                 assert packet.pts is not None
+                self._latest = packet.pts
                 heapq.heappush(self._owed, packet.pts)
+                if self._key is None and packet.is_keyframe:
+                    self._key = packet.pts
             yield packet
 
     def _counts(self, packet: Packet[Any]) -> bool:
-        progressive = self.context.field_order in (0, 1)
         usable = packet.size > 0 and packet.pts is not None and not packet.is_discard
-        return usable and progressive and self.context.codec.name in _PICTURE_PER_PACKET
+        backward = self._latest is not None and packet.pts is not None and packet.pts < self._latest
+        disordered = backward and not self.context.has_b_frames  # comes late by its time, not by its place
+        return usable and one_each(self.context) and not disordered
 
     def missing_before(self, pts: int | None) -> Iterator[int]:
         """The pts that should have come before a picture of `pts` (None: at the end), and did not.
 
-        Pictures owed before the first one that came are no loss: they refer to pictures before the start.
+        Pictures before the first that came are no loss if they lie before the first key picture or if there is none:
+        they refer to pictures before the start.
         """
         while self._owed and (pts is None or self._owed[0] <= pts):
             owed = heapq.heappop(self._owed)
-            if self._started and owed != pts:
+            if owed != pts and (self._started or (self._key is not None and owed >= self._key)):
                 yield owed
+            elif owed != pts:
+                self.skipped += 1
         self._started = True
 
 
@@ -105,7 +131,8 @@ class Decoder:
     frames_in: int = 0
     """Pictures that came out of the decoder."""
     _last: RawFrame | None = None
-    _shape: tuple[int, int] | None = None
+    _form: tuple[int, int, str] | None = None
+    """Size and pixel format that were told last."""
 
     def __post_init__(self) -> None:
         self._timeline = Timeline(self.traits.time_base, self.traits.rate, self.emit)
@@ -114,7 +141,8 @@ class Decoder:
         """A RawFrame for each picture that has room on the timeline, and one for each that never came."""
         for picture in self._progressive(pictures):
             pts = picture.pts if picture.pts is not None else picture.dts
-            yield from self._bridge(expected.missing_before(pts))
+            if picture.pts is not None:  # one without a time says nothing of what should have come before it
+                yield from self._bridge(expected.missing_before(picture.pts))
             self.frames_in += 1
             if picture.is_corrupt:
                 self.emit(Concealed(self._seconds(pts or 0)))
@@ -123,6 +151,9 @@ class Decoder:
                 self._last = RawFrame(self._planes(picture, place), place, picture.duration or 0)
                 yield self._last
         yield from self._bridge(expected.missing_before(None))
+        if expected.skipped:
+            what = f"{expected.skipped} packets before the first key picture gave no picture"
+            self.emit(Notice(f"{what}: the input begins between two of them", "warning"))
 
     def _progressive(self, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         if self.deinterlace == "off":
@@ -136,7 +167,10 @@ class Decoder:
     def _bridge(self, missing: Iterable[int]) -> Iterator[RawFrame]:
         """The picture before, shown again at each of the pts in `missing`."""
         for pts in missing:
-            if self._last is None or self._timeline.last is None or pts <= self._timeline.last:
+            if self._last is None or self._timeline.last is None:
+                self.emit(Damaged(self._seconds(pts), "its packet gave no picture, and there is none before it"))
+                continue
+            if pts <= self._timeline.last:
                 continue
             self._timeline.place(pts, 0)
             self.emit(Repeated(self._seconds(pts), "its packet gave no picture"))
@@ -147,15 +181,25 @@ class Decoder:
         return float(pts * self.traits.time_base)
 
     def _planes(self, picture: av.VideoFrame, pts: int) -> tuple[Plane, ...]:
-        """The planes of `picture`, scaled to the first picture's size if its own differs."""
+        """The planes of `picture`, in the first picture's size and layout if its own differ."""
         width, height = self.traits.width, self.traits.height
-        if (picture.width, picture.height) != (width, height):
-            if self._shape != (picture.width, picture.height):
-                self._shape = (picture.width, picture.height)
-                text = f"the size changes to {picture.width}x{picture.height} at {self._seconds(pts):.2f} s"
-                self.emit(Notice(f"{text}; scaled to the first, {width}x{height}", "warning"))
+        form = (picture.width, picture.height, picture.format.name)
+        if form != self._form:
+            self._tell_change(self._form, form, self._seconds(pts))
+            self._form = form
+        if form[:2] != (width, height):
             picture = picture.reformat(width=width, height=height, interpolation="BICUBIC")
         return planes_of(picture, self.traits.layout)
+
+    def _tell_change(self, before: tuple[int, int, str] | None, now: tuple[int, int, str], seconds: float) -> None:
+        traits = self.traits
+        if before and before[:2] != now[:2]:
+            text = f"the size changes to {now[0]}x{now[1]} at {seconds:.2f} s"
+            self.emit(Notice(f"{text}; scaled to the first, {traits.width}x{traits.height}", "warning"))
+        if before and layout_of(before[2]) != layout_of(now[2]):
+            first = format_of(traits.layout)
+            text = f"the pixel format changes to {now[2]} at {seconds:.2f} s; converted to {first}"
+            self.emit(Notice(text, "warning"))
 
 
 def first_picture(pictures: Iterator[av.VideoFrame], path: Path) -> tuple[av.VideoFrame, Iterator[av.VideoFrame]]:

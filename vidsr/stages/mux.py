@@ -9,10 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 from av.container import OutputContainer
 from av.packet import Packet
 
-from ..media.libav import writing
+from ..errors import OutputError
+from ..events import Damaged, Emit
+from ..media.libav import is_cover, reason, writing
+
+_REFUSALS = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError)
+"""What muxers raise for a packet that is damaged, such as AAC without its header; the disk raises other errors."""
 
 
 @dataclass
@@ -27,6 +33,7 @@ class Muxer:
     path: Path
     carry: Callable[[Packet[Any]], list[Packet[Any]]]
     flush: Callable[[], list[Packet[Any]]]
+    emit: Emit
     waiting: deque[Packet[Any]] = field(default_factory=deque)
     counts: Counter[int] = field(default_factory=Counter)
     """Carried packets written, by stream of the output."""
@@ -56,12 +63,26 @@ class Muxer:
                 self._write_carried(packet)
 
     def _write_carried(self, packet: Packet[Any]) -> None:
+        """Write and count a packet, or tell that the container refuses it: damage of the input must not end the run."""
+        stream = packet.stream
+        counted = packet.size > 0 and not is_cover(stream)  # FLAC ends with an empty packet: a new header
         stamp = packet.pts if packet.pts is not None else packet.dts
-        self.counts[packet.stream_index] += 1
-        if stamp is not None:
-            time = Fraction(stamp) * packet.time_base
-            self.first[packet.stream_index] = min(time, self.first.get(packet.stream_index, time))
-        self._write(packet)
+        time = Fraction(stamp) * packet.time_base if stamp is not None else None
+        try:
+            self._write(packet)
+        except OutputError as error:
+            if not isinstance(error.__cause__, _REFUSALS):
+                raise
+            why = f"a packet of {stream.type} #{stream.index} cannot be written, {reason(error.__cause__)}"
+            self.emit(Damaged(float(time or 0), why))
+            return
+        if counted:
+            self._count(stream.index, time)
+
+    def _count(self, index: int, time: Fraction | None) -> None:
+        self.counts[index] += 1
+        if time is not None:
+            self.first[index] = min(time, self.first.get(index, time))
 
     def _write(self, packet: Packet[Any]) -> None:
         writing(self.path, lambda: self.output.mux_one(packet))

@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ..errors import InputError
 from ..events import Damaged, Emit
 from ..media.claims import Claims, Seen, read_claims
 from ..media.libav import main_video, open_input, reason
@@ -49,10 +50,18 @@ def open_source(path: Path, max_pixels: int) -> Source:
         video = main_video(container, path)
         video.codec_context.options = {"max_pixels": str(max_pixels)}  # av.open would keep it from the decoder
         video.thread_type = "AUTO"
+        _check_pixels(video, path, max_pixels)
         return Source(path, container, video, read_claims(container, video, path))
     except BaseException:
         container.close()
         raise
+
+
+def _check_pixels(video: VideoStream, path: Path, limit: int) -> None:
+    width, height = video.codec_context.width, video.codec_context.height
+    if width * height > limit:
+        what = f"input {path}: a frame of {width}x{height} exceeds the limit of {limit} pixels"
+        raise InputError(what, "--max-pixels raises it")
 
 
 def packets(source: Source, carry: Callable[[Packet[Any]], None], emit: Emit) -> Iterator[Packet[Any]]:
@@ -65,17 +74,26 @@ def packets(source: Source, carry: Callable[[Packet[Any]], None], emit: Emit) ->
         if of_video:
             yield packet
         elif packet.size:
+            if packet.is_corrupt:  # a transport packet of it is missing; pictures carry the flag out of the decoder
+                kind = f"{packet.stream.type} #{packet.stream_index}"
+                emit(Damaged(float(source.end), f"damaged packet of {kind} carried as it is"))
             carry(packet)
 
 
 def _demux(source: Source, emit: Emit) -> Iterator[Packet[Any]]:
     """Every packet of the container. A read that fails is told and tried again behind the damage, a few times."""
-    failures = 0
+    failures, flushed = 0, False
     while failures < MAX_FAILURES:
         try:
             for packet in source.container.demux():
                 failures = 0
+                flushed = flushed or (packet.size == 0 and packet.stream.index == source.video.index)
                 yield packet
+            return
+        except IndexError:  # PyAV 18.1 at the end of an input in which a stream appeared that it does not know
+            emit(Damaged(float(source.end), "a stream that begins in the middle of the input is not carried"))
+            if not flushed:
+                yield from _flush(source)
             return
         except (av.error.FFmpegError, EOFError) as error:
             failures += 1
@@ -108,4 +126,12 @@ def _place(packet: Packet[Any], source: Source, continuity: Continuity) -> None:
     if start is None:
         seen.packets += 1
     else:
-        seen.note(start * base, (packet.duration or 0) * base)
+        seen.note(start * base, _length(packet, source))
+
+
+def _length(packet: Packet[Any], source: Source) -> Fraction:
+    """Seconds that `packet` lasts: Matroska need not say it of pictures, and then their rate does."""
+    rate = source.video.average_rate or source.video.guessed_rate
+    if not packet.duration and packet.stream_index == source.video.index and rate:
+        return 1 / Fraction(rate)
+    return Fraction(packet.duration or 0) * packet.time_base
