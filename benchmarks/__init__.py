@@ -1,0 +1,1 @@
+"""Measurements that the documentation quotes. Each module is runnable and writes JSON."""
