@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -42,7 +42,7 @@ class Report:
     bound_by: str
     share_reused: float
     time_base: str
-    pts: tuple[int, ...] = field(repr=False)
+    pts: Sequence[int] = field(repr=False)
     streams: tuple[dict[str, Any], ...] = ()
     verified: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
