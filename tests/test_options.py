@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from vidsr.errors import UsageError
-from vidsr.options import Options, flag_of, long_flag, parse, parse_time
+from vidsr.options import Options, flag_of, long_flag, parse
 
 
 @pytest.mark.parametrize(
@@ -62,19 +61,6 @@ def test_flags_are_unique() -> None:
     names = [part for name in Options.model_fields for part in flag_of(name).names.split("/")]
     assert len(names) == len(set(names))
     assert long_flag("tile_pad") == "--tile-pad"
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90.5", Fraction(181, 2)), ("1:30", 90), ("0:01:30.250", Fraction(361, 4))]
-)
-def test_times(text: str, seconds: Fraction) -> None:
-    assert parse_time(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "-1", "1:2:3:4", "1:x", "1e5", "1.2.3"])
-def test_times_that_are_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time"):
-        parse_time(text)
 
 
 @pytest.mark.parametrize("size", ["0x0", "0x64", "64x0", "64", "x64", "-1x64"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -30,17 +29,6 @@ class Flag:
     names: str
     group: str
     metavar: str = ""
-
-
-def parse_time(text: str) -> Fraction:
-    """Seconds, from `90`, `90.5`, `1:30` or `0:01:30.250`. Raises ValueError for anything else."""
-    parts = text.strip().split(":")
-    if not 1 <= len(parts) <= 3 or not all(part.replace(".", "", 1).isdigit() for part in parts):
-        raise ValueError(f"{text!r} is not a time; allowed are 90.5, 1:30 and 0:01:30.250")
-    total = Fraction(0)
-    for part in parts:
-        total = total * 60 + Fraction(part)
-    return total
 
 
 class Options(BaseModel):
