@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import UsageError, near_miss
 from .options import Options, parse
 
@@ -55,6 +53,8 @@ def _read(name: str) -> dict[str, Any]:
     if name not in names():
         listed = ", ".join(names())
         raise UsageError(f"--preset: {name!r} is unknown{near_miss(name, names())}", f"allowed are {listed}")
+    import yaml  # here: `vidsr --help` needs no preset
+
     content = yaml.safe_load((folder() / "upscale" / f"{name}.yaml").read_text(encoding="utf-8"))
     if not isinstance(content, dict) or content.keys() != {"description", "options"}:
         raise UsageError(f"preset {name}: the file must hold a description and options, and nothing else")

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import WeightsError
 from ..models import store
-from ..models.builtin import builtin
-from ..models.registry import Weights
 from .progress import listening
+
+if TYPE_CHECKING:
+    from ..models.registry import Registry, Weights
+
+
+def builtin() -> Registry:
+    """The built-in networks. Imported at the first use: `vidsr --help` needs none of them."""
+    from ..models.builtin import builtin as known
+
+    return known()
 
 
 @click.group()

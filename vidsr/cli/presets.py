@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import click
-import yaml
 
 from .. import presets as shipped
 from .messages import table
@@ -29,6 +28,8 @@ def list_presets(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str, as_json: bool) -> None:
     """Show what preset NAME sets."""
+    import yaml
+
     content = {"description": shipped.description(name), "options": shipped.load(name)}
     text = json.dumps(content, indent=2) if as_json else yaml.safe_dump(content, sort_keys=False, width=120)
     click.echo(text.rstrip())

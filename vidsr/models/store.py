@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import platformdirs
-
-from .registry import Packaged, Weights
+if TYPE_CHECKING:
+    from .registry import Packaged, Weights
 
 SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".param", ".bin")
 """Endings that mark a model given as a path."""
@@ -18,6 +17,8 @@ SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".param", ".bin")
 
 def cache_folder() -> Path:
     """`$VIDSR_HOME/weights`, or `weights` in the platform's cache folder. It need not exist."""
+    import platformdirs  # here and below: `vidsr --help` needs neither
+
     home = os.environ.get("VIDSR_HOME")
     return (Path(home).expanduser() if home else platformdirs.user_cache_path("vidsr", appauthor=False)) / "weights"
 
@@ -68,4 +69,6 @@ def is_path(spec: str) -> bool:
 
 def sha256_of(data: bytes) -> str:
     """SHA-256 in hexadecimal."""
+    import hashlib
+
     return hashlib.sha256(data).hexdigest()
