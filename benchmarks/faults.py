@@ -111,7 +111,8 @@ class Bench:
         try:
             report = self._upscale(path)
         except VidsrError as error:
-            return {"outcome": "refused", "exit_code": error.exit_code, "said": str(error)}
+            said = str(error).replace(f"{self.folder}/", "")
+            return {"outcome": "refused", "exit_code": error.exit_code, "said": said}
         except Exception as error:
             return {"outcome": "crash", "exit_code": 1, "said": f"{type(error).__name__}: {error}"}
         found = read_result(Path(report.output))

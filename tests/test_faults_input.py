@@ -11,7 +11,7 @@ import av
 import pytest
 from av.packet import Packet
 
-from tests.clips import add_sound, make_clip
+from tests.clips import add_sound, make_clip, make_feature_clip
 from tests.fakes import Repeater, describe
 from tests.faults import cut, left_behind, one_thread, remux, stray_threads
 from vidsr import pipeline
@@ -205,6 +205,43 @@ def test_a_hole_in_picture_and_sound_is_a_loss(tmp_path: Path) -> None:
     report = run(tmp_path / "hole.mkv")
     assert report.exit_code == 7
     assert [text for text in report.losses if "neither picture nor sound, the input has a hole" not in text] == []
+
+
+def test_a_broken_chain_of_fragments_is_a_loss(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path, "fragmented")
+    data = bytearray(clip.read_bytes())
+    third = [place for place in range(len(data)) if data[place : place + 4] == b"moof"][2]
+    data[third - 4 : third] = (7).to_bytes(4)  # no box is that short
+    clip.write_bytes(data)
+    report = run(clip)
+    assert report.frames_out < 48
+    assert "the chain of fragments breaks off" in report.losses[0]
+
+
+def test_a_stream_of_avi_that_cannot_be_found_is_a_loss(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path, "avi")
+    data = clip.read_bytes()
+    second = data.index(b"strh", data.index(b"strh") + 4)
+    clip.write_bytes(data[:second] + b"junk" + data[second + 4 :])
+    assert "1 of the 2 streams its header states can be read" in run(clip).losses[0]
+
+
+def test_a_first_key_picture_that_is_lost_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_is_damaged(number: int, packet: Packet[Any]) -> None:
+        if packet.stream.type == "video" and number == 0:
+            packet.update(bytes(packet.size))
+
+    changed(monkeypatch, first_is_damaged)
+    report = run(clip_of(tmp_path, "mkv"))
+    assert report.frames_out < 48
+    assert report.exit_code == 7
+    assert "there is none before it" in " ".join(report.losses)
+
+
+def test_pauses_between_subtitles_are_no_holes(tmp_path: Path) -> None:
+    report = run(make_feature_clip(tmp_path / "in.mkv"))
+    assert (report.exit_code, report.losses) == (0, ())
+    assert not any("no sound" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("name", ["in.mkv", "in.mp4", "in.ts"])

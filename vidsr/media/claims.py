@@ -229,7 +229,8 @@ class Seen:
         self.packets += 1
         self.begin = min(self.begin, start)
         self.opened = start if self.opened is None else self.opened
-        if self.packets > 1 and duration and start - self.end > duration / 2 and len(self.holes) < MAX_HOLES:
+        usual = duration or self.step
+        if self.packets > 1 and usual and start - self.end > usual / 2 and len(self.holes) < MAX_HOLES:
             self.holes.append((self.end, start))
         length = duration or max(Fraction(0), start - (start if self.latest is None else self.latest))
         self.latest = start if self.latest is None else max(self.latest, start)
@@ -271,7 +272,7 @@ def shortfall(claims: Claims, seen: dict[int, Seen]) -> str:
 
 
 LATE = Fraction(1, 4)
-"""Seconds by which the first picture may follow the first sound before it is told."""
+"""Seconds by which the first picture may follow the first sound, or all the start of a Matroska, before it is told."""
 
 
 def gaps(claims: Claims, seen: dict[int, Seen], pictures: list[Span], start: Fraction) -> tuple[list[str], list[str]]:
@@ -280,14 +281,18 @@ def gaps(claims: Claims, seen: dict[int, Seen], pictures: list[Span], start: Fra
     `pictures` are the holes between pictures, `start` the time of the first one. A loss is what is missing from picture
     and sound at once.
     """
-    sounds = [hole for index, found in seen.items() if index != claims.video for hole in found.holes]
+    sound = {stream["index"] for stream in claims.streams if stream["kind"] == "audio"}
+    heard = [found for index, found in seen.items() if index in sound]
+    sounds = [hole for found in heard for hole in found.holes]
     lost = together(pictures, sounds)
     silent = [hole for hole in sounds if hole not in together(sounds, lost)]
     still = [hole for hole in pictures if hole not in lost]
     told = [f"{_span(hole)}: neither picture nor sound, the input has a hole" for hole in lost]
     doubts = [f"{_span(hole)}: no picture in an otherwise steady stream" for hole in still]
-    first = [found.opened for index, found in seen.items() if index != claims.video and found.opened is not None]
+    first = [found.opened for found in heard if found.opened is not None]
     begun = min(first, default=start)
+    if "matroska" in claims.format and min(begun, start) > LATE:
+        doubts.append(f"{_span((Fraction(0), min(begun, start)))}: no picture and no sound, the input begins late")
     if start - begun > LATE:
         doubts.append(f"{_span((begun, start))}: no picture yet, and sound")
     return told, doubts + [f"{_span(hole)}: no sound in an otherwise unbroken stream" for hole in silent]

@@ -14,7 +14,7 @@ import numpy as np
 Span = tuple[Fraction, Fraction]
 """Seconds, from the end of the last packet before a hole to the start of the first one behind it."""
 
-STEADY = 0.8
+STEADY = 0.6
 """Share of equal steps from which on a stream has a rate; below it, gaps are its nature (variable frame rate)."""
 
 
