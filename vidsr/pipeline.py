@@ -25,7 +25,8 @@ from .flow import Cancel, Flow
 from .frames import UpscaledFrame, Work
 from .fs import Target
 from .media.carry import Carrier
-from .media.claims import describe_stream, gaps, shortfall
+from .media.claims import describe_stream
+from .media.completeness import gaps, shortfall
 from .media.containers import muxer_options
 from .media.gaps import picture_gaps
 from .media.libav import writing

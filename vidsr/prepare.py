@@ -18,12 +18,12 @@ from .events import Notice
 from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
 from .media.carry import carried_metadata
-from .media.claims import traits_of, unkept
 from .media.color import for_layout, resolve
 from .media.containers import container_name, spoken
 from .media.encoder_options import check_opens, settings
 from .media.encoders import Encoder, choose, keeps_aspect, output_format, size_rule
 from .media.plan import StreamPlan, plan_streams
+from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
 from .runtime.device import DTYPES, pick_precision

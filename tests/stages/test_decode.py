@@ -19,7 +19,7 @@ from tests.faults import FailingDecoder, remux
 from vidsr.errors import InputError
 from vidsr.events import Concealed, Damaged, Dropped, Event, Notice, Repeated, Retimed
 from vidsr.frames import RawFrame
-from vidsr.media.claims import traits_of
+from vidsr.media.traits import traits_of
 from vidsr.stages import decode
 from vidsr.stages.decode import Decoder, Expected, first_picture, pictures
 from vidsr.stages.source import open_source, packets

@@ -15,7 +15,8 @@ from av.video.stream import VideoStream
 
 from ..errors import InputError
 from ..events import Damaged, Emit
-from ..media.claims import Claims, Seen, read_claims
+from ..media.claims import Claims, read_claims
+from ..media.completeness import Seen
 from ..media.libav import main_video, open_input, reason
 from ..media.timeline import Continuity
 
