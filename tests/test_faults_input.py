@@ -395,3 +395,9 @@ def test_exit_codes_of_inputs(tmp_path: Path, name: str, code: int, capsys: pyte
     assert "Traceback" not in said
     assert ("error:" in said) == (code == 3)
     assert left_behind(tmp_path) == []
+
+
+def test_an_avi_that_ends_in_empty_chunks_is_whole(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.avi", codec="mjpeg", pix_fmt="yuvj420p", audio="pcm_s16le")
+    report = run(clip)
+    assert (report.exit_code, report.frames_out) == (0, 12)

@@ -39,6 +39,16 @@ class Seen:
         if start + length >= self.end:
             self.end, self.step = start + length, length
 
+    @property
+    def paced_end(self) -> Fraction:
+        """Where the last packet ends if it lasts as long as packets did on average.
+
+        AVI measures time in chunks and fills with empty ones, which FFmpeg passes over, until the next picture is due.
+        """
+        if self.packets < 2 or self.latest is None or self.opened is None:
+            return self.end
+        return max(self.end, self.latest + (self.latest - self.opened) / (self.packets - 1))
+
 
 MAX_HOLES = 1000
 """Gaps remembered of a stream."""
@@ -61,13 +71,14 @@ def shortfall(claims: Claims, seen: dict[int, Seen]) -> str:
             return f"the input holds {read} of the {count} {what} its header states"
     stated = dict(claims.ends)
     if not stated and claims.container_end is not None:
-        last = max(seen, key=lambda index: seen[index].end, default=claims.video)
-        stated = {last: claims.container_end}
+        longest = max(seen, key=lambda index: seen[index].end, default=claims.video)
+        stated = {longest: claims.container_end}
     for index, end in stated.items():
         found = seen.get(index, Seen())
         hidden = -found.begin if "matroska" in claims.format else 0  # its DURATION counts what lies before zero as well
         slack = Fraction(1, 500) if hidden else ROUNDING
-        if found.end + hidden + found.step / 2 + slack < end:
+        last = found.paced_end if claims.format == "avi" else found.end
+        if last + hidden + found.step / 2 + slack < end:
             kind = "video" if index == claims.video else f"stream {index}"
             return f"the input's {kind} ends at {clock(found.end)} of {clock(end)} stated"
     return ""
