@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -63,3 +64,13 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (path.parent / target).exists()]
     assert not missing
+
+
+def test_the_measured_numbers_are_those_of_the_results() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "acceptance.json").read_text(encoding="utf-8"))
+    numbers = results["numbers"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert max(row["fp32_worst_code"] for row in numbers) == 1
+    for key in ("default_vs_fp32_db", "ncnn_vs_fp32_db"):
+        values = [row[key] for row in numbers]
+        assert f"{min(values):.1f} to {max(values):.1f} dB" in readme
