@@ -79,15 +79,15 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
     """
     tally = Tally(emit)
     with closing(open_source(input, options.max_pixels)) as source:
-        run = _prepare(source, output, options, tally, Flow(cancel))
-        plan = run.plan
+        job = _prepare(source, output, options, tally, Flow(cancel))
+        plan = job.plan
         with Target(plan.output, overwrite=options.overwrite) as target:
             tally.emit(Stage("upscale", str(plan.output)))
-            sent, streams = _write(run, target.path)
-            verified = _verify(run, sent, target)
+            sent, streams = _write(job, target.path)
+            verified = _verify(job, sent, target)
             tally.emit(Stage("commit", str(plan.output)))
             target.commit()
-    report = _report(run, streams, verified)
+    report = _report(job, streams, verified)
     tally.emit(Stage("done", str(plan.output)))
     return report
 
