@@ -39,14 +39,16 @@ def _free_host_bytes() -> int:
 
 
 def bytes_per_pixel(descriptor: Descriptor, itemsize: int) -> int:
-    """Peak bytes per input pixel of one pass, measured and rounded up.
+    """An upper bound of the peak bytes per input pixel of one pass.
 
     Compact networks hold three feature maps of 64 channels and the float32 output several times; RRDB networks hold
-    feature maps of 64 channels at the size of the output.
+    three feature maps of 64 channels at the size of the output and some at that of the input. Resident memory measured
+    on a CPU, against this bound: animevideov3 684 of 1248 in bf16 and 779 of 1728 in fp32, x4plus-anime 8098 of 8192
+    and 15358 of 15616.
     """
     out = descriptor.scale**2 * 3 * 4 * 4
     if descriptor.arch.startswith("RRDB"):
-        return out + (3 * 64 * descriptor.scale**2 + 5 * 64) * itemsize
+        return out + (3 * 64 * descriptor.scale**2 + 10 * 64) * itemsize
     return out + (3 * 64 + 3 * descriptor.scale**2) * itemsize
 
 

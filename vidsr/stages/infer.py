@@ -55,7 +55,7 @@ class Inference:
             return self._finite(rgb)
         raise DeviceError(
             f"network {self.descriptor.name} gives NaN or infinite values in float32",
-            "the weights are damaged, or the device computes wrongly; vidsr doctor tests it",
+            "the weights are damaged, or the device computes wrongly; --device cpu tells which",
         )
 
     def upscale(self, rgb: Tensor, runner: Eager) -> Tensor:
@@ -85,7 +85,8 @@ class Inference:
                 "close other programs, or use --device cpu",
             )
         smaller = max(SMALLEST_TILE, side // 2)
-        self.emit(FellBack(f"tile {side}", f"tile {smaller}", f"out of memory: tile {side} -> {smaller}"))
+        seams = ", seams may differ slightly" if self.overlap < self.descriptor.receptive_field else ""
+        self.emit(FellBack(f"tile {side}", f"tile {smaller}", f"out of memory: tile {side} -> {smaller}{seams}"))
         self.tile = smaller
         if rgb.device.type == "cuda":
             torch.cuda.empty_cache()
