@@ -17,9 +17,10 @@ LAYERS = [
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
     {"stages"},
-    {"prepare"},
+    {"hardware", "account", "prepare"},
     {"pipeline"},
     {"api"},
+    {"bench"},
     {"cli", "__main__"},
 ]
 """From the lowest to the highest; a module imports from its own layer or from lower ones."""

@@ -33,14 +33,14 @@ def test_the_oracle_sees_a_silent_loss(tmp_path: Path, monkeypatch: pytest.Monke
     from benchmarks import faults
     from tests.fakes import Repeater, describe
     from tests.faults import one_thread
-    from vidsr import pipeline
+    from vidsr import account, pipeline
 
     monkeypatch.setattr(pipeline, "load_model", lambda spec, **_: describe(Repeater(1)))
     make_clips(tmp_path)
     with one_thread():
         bench = faults.Bench(tmp_path)
-    monkeypatch.setattr(pipeline, "shortfall", lambda claims, seen: "")
-    monkeypatch.setattr(pipeline, "_tell_gaps", lambda run: None)
+    monkeypatch.setattr(account, "shortfall", lambda claims, seen: "")
+    monkeypatch.setattr(account, "_tell_gaps", lambda run: None)
     with one_thread():
         outcomes = Counter(bench.run("mkv", seed)["outcome"] for seed in range(SEED, SEED + 15))
     assert outcomes["silent"] > 0

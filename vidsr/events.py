@@ -15,7 +15,7 @@ from typing import Literal
 class Stage:
     """A new phase of the run has begun."""
 
-    name: Literal["weights", "open", "upscale", "verify", "commit", "done"]
+    name: Literal["weights", "open", "runtime", "upscale", "verify", "commit", "done"]
     detail: str = ""
 
 

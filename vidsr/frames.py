@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,53 +129,6 @@ class VideoTraits:
 
 
 @dataclass(frozen=True, slots=True)
-class RawFrame:
-    """A decoded picture: planes as they were stored, not upright, not converted."""
-
-    planes: tuple[Plane, ...]
-    pts: int
-    duration: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        return sum(plane.nbytes for plane in self.planes)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """A decoded picture and whether it needs the network: `held` ones equal the picture before in every sample."""
-
-    frame: RawFrame
-    held: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Pictures in order of time, and the distinct ones among them as one tensor.
-
-    `rows[i]` is the row of `rgb` that picture i shows; -1 means the last row of the batch before (a held picture).
-    `rgb` is N C H W, RGB, [0, 1], in the dtype and on the device of the network; None when every row is -1.
-    """
-
-    frames: tuple[RawFrame, ...]
-    rows: tuple[int, ...]
-    rgb: Tensor | None
-
-
-@dataclass(frozen=True, slots=True)
-class UpscaledFrame:
-    """A finished picture: planes in the layout of the encoder. Held pictures share their planes."""
-
-    planes: tuple[Plane, ...]
-    pts: int
-    duration: int = 0
-
-    @property
-    def nbytes(self) -> int:
-        return sum(plane.nbytes for plane in self.planes)
-
-
-@dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle in pixels: rows top … bottom-1, columns left … right-1."""
 
@@ -192,8 +145,40 @@ class Box:
     def width(self) -> int:
         return self.right - self.left
 
+    @property
+    def area(self) -> int:
+        return self.height * self.width
+
     def times(self, scale: int) -> Box:
         return Box(self.top * scale, self.left * scale, self.bottom * scale, self.right * scale)
+
+    def grown(self, margin: int, outer: Box) -> Box:
+        """This box with `margin` pixels around it, as far as they lie in `outer`."""
+        return Box(
+            max(outer.top, self.top - margin),
+            max(outer.left, self.left - margin),
+            min(outer.bottom, self.bottom + margin),
+            min(outer.right, self.right + margin),
+        )
+
+    def aligned(self, unit: int, outer: Box) -> Box:
+        """The smallest box around this one whose sides lie at multiples of `unit`, or at the ends of `outer`."""
+        bottom, right = -(-self.bottom // unit) * unit, -(-self.right // unit) * unit
+        top, left = self.top // unit * unit, self.left // unit * unit
+        return Box(top, left, min(bottom, outer.bottom), min(right, outer.right))
+
+    def shrunk(self, down: int, across: int) -> Box:
+        """The same part of a plane that is 2**down times less high and 2**across times less wide."""
+        bottom, right = -(-self.bottom >> down), -(-self.right >> across)
+        return Box(self.top >> down, self.left >> across, bottom, right)
+
+    def divided(self, ratio: int) -> Box:
+        """The same part of a picture that is `ratio` times smaller."""
+        return Box(self.top // ratio, self.left // ratio, -(-self.bottom // ratio), -(-self.right // ratio))
+
+    def of(self, array: Any) -> Any:
+        """The view of a … H W array or tensor that this box covers."""
+        return array[..., self.top : self.bottom, self.left : self.right]
 
     def within(self, outer: Box) -> Box:
         """This box in the coordinates of `outer`."""
@@ -206,3 +191,75 @@ class Tile:
 
     core: Box
     padded: Box
+
+
+class DevicePicture(Protocol):
+    """A decoded picture of 4:2:0 in the memory of a device, where the host does not look at it."""
+
+    @property
+    def depth(self) -> int:
+        """Bits per sample."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the samples."""
+        ...
+
+    def capsules(self) -> tuple[Any, Any]:
+        """DLPack capsules of the luma plane H W and of the chroma plane h w 2; each may be taken once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A decoded picture: planes as they were stored, not upright, not converted."""
+
+    planes: tuple[Plane, ...] | DevicePicture
+    pts: int
+    duration: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        planes = self.planes
+        return sum(plane.nbytes for plane in planes) if isinstance(planes, tuple) else planes.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A decoded picture and whether it needs the network: `held` ones equal the picture before in every sample."""
+
+    frame: RawFrame
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures in order of time, and the distinct ones among them as one tensor.
+
+    `rows[i]` is the row of `rgb` that picture i shows; -1 means the last row of the batch before (a held picture).
+    `rgb` is N C H W, RGB, [0, 1], in the dtype and on the device of the network; None when every row is -1.
+    `boxes` are the parts of it that may differ from the last row of the batch before, in pixels of `rgb`; None stands
+    for all of it.
+    """
+
+    frames: tuple[RawFrame, ...]
+    rows: tuple[int, ...]
+    rgb: Tensor | None
+    boxes: tuple[Box, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaledFrame:
+    """A finished picture: planes in the layout of the encoder. Held pictures share their planes.
+
+    Where the encoder reads them on the device, they are the luma H W and the chroma h w 2 of NV12 or P010.
+    """
+
+    planes: tuple[Plane, ...] | tuple[Tensor, ...]
+    pts: int
+    duration: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return sum(plane.nbytes for plane in self.planes)

@@ -6,6 +6,7 @@ all faults of a call at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ Codec = Literal[
     "h264-nvenc", "hevc-nvenc", "av1-nvenc", "h264-qsv", "hevc-qsv", "av1-qsv", "h264-amf", "hevc-amf", "av1-amf",
 ]  # fmt: skip
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
+Runtime = Literal["auto", "eager", "layered", "compiled", "fused", "tensorrt", "onnx"]
+Provider = Literal["cpu", "cuda", "tensorrt", "openvino", "openvino-gpu", "directml", "coreml"]
+"""Of onnxruntime: `--runtime onnx:PROVIDER`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,11 @@ class Options(BaseModel):
     """Overlap of tiles in input pixels; the receptive field of the network when not given, which is exact."""
     batch: Annotated[Literal["auto"] | int, Flag("--batch", "Speed", "auto|N")] = "auto"
     """Frames that go through the network together."""
-    reuse: Annotated[Literal["exact", "off"], Flag("--reuse", "Speed", "KIND")] = "exact"
-    """exact takes the result of the frame before when a frame equals it in every sample; off computes every frame."""
+    runtime: Annotated[Runtime | str, Flag("--runtime", "Speed", "NAME")] = "auto"
+    """How the network runs: auto, eager, layered, compiled, fused, tensorrt or onnx[:PROVIDER]; docs/runtimes.md."""
+    reuse: Annotated[Literal["exact", "off"] | str, Flag("--reuse", "Speed", "exact|off|near:T")] = "exact"
+    """exact computes only what a change since the frame before can reach, bit for bit the same as off, which computes
+    everything; near:T takes differences of up to T codes of 8 bits for none."""
 
     codec: Annotated[Codec | None, Flag("--codec", "Video", "NAME")] = None
     """Video encoder; x264 for mp4, mov and mkv, vp9 for webm when not given."""
@@ -74,6 +81,9 @@ class Options(BaseModel):
     """An option of the encoder itself; may be given more than once."""
     bit_depth: Annotated[int | None, Field(ge=8, le=16), Flag("--bit-depth", "Video", "N")] = None
     """Bits per sample of the output, 8 to 16; those of the input when not given."""
+    hwaccel: Annotated[Literal["auto", "none", "cuda"], Flag("--hwaccel", "Video", "KIND")] = "auto"
+    """auto decodes in software, and NVENC reads pictures on the GPU; cuda decodes by NVDEC too, where damage inside a
+    picture is not seen; none uses neither."""
     deinterlace: Annotated[Literal["auto", "on", "off"], Flag("--deinterlace", "Video", "WHEN")] = "auto"
     """bwdif for frames that are marked as interlaced (auto), for every frame (on), or never (off)."""
     chroma_location: Annotated[
@@ -114,6 +124,22 @@ class Options(BaseModel):
             raise ValueError(f"must be auto or at least {least}")
         if info.field_name == "tile" and value != "auto" and 0 < value < 16:
             raise ValueError("must be auto, 0 or at least 16")
+        return value
+
+    @field_validator("runtime")
+    @classmethod
+    def _check_runtime(cls, value: str) -> str:
+        name, colon, provider = value.partition(":")
+        if name not in get_args(Runtime) or (colon and (name != "onnx" or provider not in get_args(Provider))):
+            providers = ", ".join(get_args(Provider))
+            raise ValueError(f"must be one of {', '.join(get_args(Runtime))}, or onnx:PROVIDER with one of {providers}")
+        return value
+
+    @field_validator("reuse")
+    @classmethod
+    def _check_reuse(cls, value: str) -> str:
+        if not re.fullmatch("exact|off|near:[1-9][0-9]?", value):
+            raise ValueError("must be exact, off, or near:T with T from 1 to 99")
         return value
 
     @field_validator("encoder_option")

@@ -1,6 +1,6 @@
 """READ THIS FIRST. One input to one output: the stages of `vidsr.stages`, composed in order.
 
-`_compose` is the way of a frame, written as one chain, with the two places where it crosses from one thread to the
+`compose` is the way of a frame, written as one chain, with the two places where it crosses from one thread to the
 next; the third thread is the one that pulls the chain. `vidsr.prepare` settles everything before, `vidsr.flow` holds
 the threads, `vidsr.media.verify` looks at the result.
 """
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +21,33 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .events import Emit, Notice, Progress, Stage
+from .account import report_of, verified
+from .events import Emit, Progress, Stage
 from .flow import Cancel, Flow
-from .frames import UpscaledFrame, Work
+from .frames import Orientation, UpscaledFrame, Work
 from .fs import Target
+from .hardware import accelerate, surfaces_for
 from .media.carry import Carrier
 from .media.claims import describe_stream
-from .media.completeness import gaps, shortfall
 from .media.containers import muxer_options
-from .media.gaps import picture_gaps
+from .media.hwaccel import on_host
 from .media.libav import writing
-from .media.verify import Sent, kinds_of, verify
+from .media.verify import Sent, kinds_of
 from .models.load import load_model
 from .options import Options
 from .prepare import Plan, check_call, check_names, make_plan, output_path
 from .record import Report, Tally
+from .runtime.choose import make_runtime
 from .runtime.device import pick_device
-from .runtime.eager import Eager
+from .runtime.fused import Fused
+from .runtime.lanes import computing, make_current
 from .runtime.planes import FromRGB, ToRGB
+from .runtime.transfer import Downloader, Uploader
 from .stages.assemble import to_planes
 from .stages.batch import group
 from .stages.convert import to_rgb
 from .stages.decode import Decoder, Expected, first_picture, pictures
+from .stages.direct import Direct
 from .stages.encode import Encoding
 from .stages.infer import Inference
 from .stages.mux import Muxer
@@ -51,9 +57,6 @@ from .stages.tile import tiles
 
 PROGRESS_EVERY = 0.1
 """Seconds between two Progress events."""
-
-MAX_DOUBTS = 5
-"""Gaps that may be meant and are told one by one."""
 
 
 @dataclass
@@ -70,6 +73,14 @@ class Run:
     """Added to every pts, in units of the time base: containers hide pictures before zero."""
     tally: Tally
     flow: Flow
+    direct: Direct | None = None
+
+    @cached_property
+    def inference(self) -> Inference:
+        """Made when it is first asked for: that may take as long as building an engine for the device does."""
+        engine, network, tell, check = self.plan.engine, self.plan.network, self.tally.emit, self.flow.cancel.check
+        runner = make_runtime(engine.runtime, network, engine.device, engine.precision, tell, check)
+        return Inference(network, engine, runner, tiles, tell, check)
 
 
 def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: Cancel | None = None) -> Report:
@@ -79,15 +90,16 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
     """
     tally = Tally(emit)
     with closing(open_source(input, options.max_pixels)) as source:
-        job = _prepare(source, output, options, tally, Flow(cancel))
+        job = prepared(source, output, options, tally, Flow(cancel))
         plan = job.plan
+        tally.emit(Stage("runtime", job.inference.runner.name))  # refused here, where nothing has been written
         with Target(plan.output, overwrite=options.overwrite) as target:
             tally.emit(Stage("upscale", str(plan.output)))
-            sent, streams = _write(job, target.path)
-            verified = _verify(job, sent, target)
+            sent, streams = write(job, target.path)
+            checks = verified(job, sent, target)
             tally.emit(Stage("commit", str(plan.output)))
             target.commit()
-    report = _report(job, streams, verified)
+    report = report_of(job, streams, checks)
     tally.emit(Stage("done", str(plan.output)))
     return report
 
@@ -95,21 +107,23 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
 def plan_only(input: Path, output: Path | None, options: Options, emit: Emit) -> Plan:
     """The plan of a run, after every check that `run` makes before its first frame."""
     with closing(open_source(input, options.max_pixels)) as source:
-        return _prepare(source, output, options, Tally(emit), Flow()).plan
+        return prepared(source, output, options, Tally(emit), Flow()).plan
 
 
-def _prepare(source: Source, output: Path | None, options: Options, tally: Tally, flow: Flow) -> Run:
+def prepared(source: Source, output: Path | None, options: Options, tally: Tally, flow: Flow) -> Run:
     """Decode the first picture, load the network, settle the plan. The cheapest checks come first."""
     provisional = output_path(source.path, output, options, options.scale or 0)
     if output is not None:
         check_names(source.path, provisional, options)
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
+    accelerate(source, options, device)
     expected = Expected(source.video.codec_context)
     carried: deque[Packet[Any]] = deque()
     read = tally.timed("source", packets(source, carried.append, tally.emit))
     decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
     first, decoded = first_picture(decoded, source.path)
+    first = on_host(first)
     check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
     network = load_model(options.model, denoise=options.denoise, emit=tally.emit)
@@ -122,31 +136,49 @@ def _prepare(source: Source, output: Path | None, options: Options, tally: Tally
     return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
 
 
-def _compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet[Any]]:
+def compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet[Any]]:
     """The way of a frame. Each `boundary` is where the next thread takes over; `timed` keeps the clocks."""
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
-    source, target, engine = plan.source, plan.target, plan.engine
-    to_tensor = ToRGB(source.layout, source.color, device=engine.device)
-    from_tensor = FromRGB(
-        target.layout, target.color, device=engine.device, dither=target.layout.depth < source.layout.depth
-    )
-
+    if plan.surfaces:
+        make_current(plan.surfaces)  # of this thread, which encodes
     raw = boundary(timed("decode", run.decoder.raw_frames(run.pictures, run.expected)), "decode")
-    works = timed("reuse", _counted(run, find_held(timed("wait for decode", raw), plan.options.reuse)))
-    singles = timed("convert", to_rgb(works, to_tensor, source.orientation, engine.device))
-    batches = timed("batch", group(singles, engine.batch))
-    upscaled = timed("infer", _inference(run).upscaled(batches))
-    frames = timed("assemble", to_planes(upscaled, from_tensor, plan.size, (target.width, target.height)))
+    held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
+    frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
     ready = timed("wait for upscale", boundary(frames, "upscale"))
     encoded = timed("encode", encoding.packets(_told(run, ready)))
     return timed("mux", muxer.write(encoded))
 
 
-def _inference(run: Run) -> Inference:
-    engine, network = run.plan.engine, run.plan.network
-    check = run.flow.cancel.check
-    runner = Eager(network, engine.device, engine.precision, check)
-    return Inference(network, runner, tiles, engine.tile, engine.overlap, run.tally.emit, check)
+def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
+    """Pictures through the network: planes to planes in one go where the device can do that, else stage by stage."""
+    plan, timed = run.plan, run.tally.timed
+    source, target, engine = plan.source, plan.target, plan.engine
+    dither = target.layout.depth < source.layout.depth
+    to_tensor = ToRGB(source.layout, source.color, device=engine.device)
+    from_tensor = FromRGB(target.layout, target.color, device=engine.device, dither=dither)
+
+    def stages(works: Iterable[Work]) -> Iterator[UpscaledFrame]:
+        singles = timed("convert", to_rgb(works, to_tensor, source.orientation, Uploader(engine.device)))
+        batches = timed("batch", group(singles, engine.batch))
+        upscaled = timed("infer", run.inference.upscaled(batches))
+        padded, downloader = (target.width, target.height), Downloader(engine.device, max(2, engine.batch))
+        return timed("assemble", to_planes(upscaled, from_tensor, plan.size, padded, downloader, bool(plan.surfaces)))
+
+    fused = run.inference.runner
+    if not (isinstance(fused, Fused) and _is_plain(plan)):
+        return stages(works)
+    fused.bind(source.layout, source.color, target.layout, target.color, dither=dither)
+    fits = fused.cache_bytes(source.height, source.width) <= engine.cache
+    depth = target.layout.depth if plan.surfaces else None
+    run.direct = Direct(fused, to_tensor, engine.reuse and fits, stages, run.inference, run.tally.emit, depth)
+    return timed("infer", run.direct.frames(works))
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Whether the network's own result, as it stands, is what the encoder gets."""
+    scale, source = plan.network.scale, plan.source
+    same = (plan.target.width, plan.target.height) == plan.size == (source.width * scale, source.height * scale)
+    return same and not plan.engine.tile and source.orientation == Orientation()
 
 
 def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
@@ -171,7 +203,7 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
             tally.emit(Progress(done, claims.frames or by_length, seconds, done / max(now - begun, 1e-6)))
 
 
-def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
+def write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
     """Run the whole chain into the file at `path`; what was sent there, and the streams it holds."""
     plan = run.plan
     words = muxer_options(plan.container)
@@ -181,9 +213,10 @@ def _write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
         base = plan.source.time_base
         carrier = Carrier(plan.streams, run.source.container, output, run.shift * base, run.tally.emit)
         target = plan.target
-        encoding = Encoding(video, plan.pix_fmt, target.layout, target.width, target.height, target.color, run.shift)
+        size, surfaces = (target.width, target.height), surfaces_for(video, plan.surfaces, target.layout.depth)
+        encoding = Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
-        run.flow.run(lambda: deque(_compose(run, encoding, muxer), maxlen=0), "write")
+        run.flow.run(lambda: deque(compose(run, encoding, muxer), maxlen=0), "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)
         kinds = kinds_of(output)
         muxer.close()
@@ -214,65 +247,3 @@ def _add_video(output: OutputContainer, run: Run) -> VideoStream:
     stream.disposition = run.source.video.disposition
     stream.metadata.update(plan.metadata)
     return stream
-
-
-def _verify(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
-    """Check the file, and what came in against what the input states. Losses are declared, not raised."""
-    source = run.source
-    missing = shortfall(source.claims, source.seen)
-    if missing:
-        run.tally.lose(missing)
-    _tell_gaps(run)
-    if target.direct or not run.plan.options.verify:
-        return ()
-    run.tally.emit(Stage("verify"))
-    claims = missing or "the input is as long as it states"
-    if not source.claims.any:
-        claims = "the input states no length, so its completeness could not be checked"
-    return (*verify(target.path, run.plan.container, sent), claims)
-
-
-def _tell_gaps(run: Run) -> None:
-    """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
-    base = run.plan.source.time_base
-    pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
-    lost, doubts = gaps(run.source.claims, run.source.seen, pictures, (run.tally.pts[0] - run.shift) * base)
-    for text in lost:
-        run.tally.lose(text)
-    for text in doubts[:MAX_DOUBTS]:
-        run.tally.emit(Notice(text, "warning"))
-    if len(doubts) > MAX_DOUBTS:
-        run.tally.emit(Notice(f"{len(doubts) - MAX_DOUBTS} more gaps like these", "warning"))
-
-
-def _report(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:
-    plan, tally = run.plan, run.tally
-    frames, wall = len(tally.pts), tally.wall_seconds
-    stages = tally.stages(frames)
-    base = plan.source.time_base
-    return Report(
-        input=str(plan.input),
-        output=str(plan.output),
-        model=plan.network.name,
-        device=str(plan.engine.device),
-        precision=plan.engine.precision,
-        width=plan.target.width,
-        height=plan.target.height,
-        frames_in=run.decoder.frames_in,
-        frames_out=frames,
-        reused=tally.reused,
-        **tally.losses_by_kind(),
-        seconds=float((tally.pts[-1] - tally.pts[0]) * base) if frames else 0.0,
-        wall_seconds=round(wall, 3),
-        fps=round(frames / wall, 3),
-        stages=stages,
-        bound_by=max(stages, key=lambda name: stages[name]["seconds"]),
-        share_reused=round(tally.reused / frames, 4) if frames else 0.0,
-        time_base=str(base),
-        pts=tally.pts,
-        streams=streams,
-        verified=verified,
-        notes=tuple(tally.notes),
-        losses=tuple(tally.losses),
-        exit_code=7 if tally.losses and not plan.options.allow_loss else 0,
-    )

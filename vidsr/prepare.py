@@ -17,6 +17,7 @@ from .errors import InputError, OutputError, UsageError
 from .events import Notice
 from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
+from .hardware import encoder_gpu
 from .media.carry import carried_metadata
 from .media.color import for_layout, resolve
 from .media.containers import container_name, spoken
@@ -26,27 +27,11 @@ from .media.plan import StreamPlan, plan_streams
 from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
-from .runtime.device import DTYPES, pick_precision
-from .runtime.memory import free_bytes, tile_side
+from .runtime.engine import Engine, plan_engine
 from .stages.source import Source
 
 KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
 """Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
-
-
-LARGEST_EXACT_OVERLAP = 64
-"""Receptive fields up to this many pixels make tiles exact; RRDB networks see farther than tiles can afford."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """How the network will run. `tile` and `overlap` are in input pixels; a tile of 0 is the whole frame."""
-
-    device: torch.device
-    precision: str
-    batch: int
-    tile: int
-    overlap: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +56,8 @@ class Plan:
     streams: tuple[StreamPlan, ...]
     network: Descriptor
     engine: Engine
+    surfaces: torch.device | None
+    """The GPU on which the encoder reads finished pictures; None where it reads them in host memory."""
     notes: tuple[Notice, ...]
 
 
@@ -152,7 +139,7 @@ def make_plan(
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
     streams = plan_streams(source.container, source.video, container, options)
-    engine, tiled = _engine(network, options, device, upright)
+    engine, tiled = plan_engine(network, options, device, upright.height, upright.width)
     if (target.width, target.height) != size:
         padded = f"{target.width}x{target.height}, which {encoder.name} needs for {pix_fmt}"
         notes.append(Notice(f"size {size[0]}x{size[1]} padded to {padded}"))
@@ -171,6 +158,7 @@ def make_plan(
         streams=streams,
         network=network,
         engine=engine,
+        surfaces=encoder_gpu(options, device, encoder, pix_fmt),
         notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
     )
 
@@ -198,28 +186,6 @@ def _check_pixels(limit: int, *sizes: tuple[int, int]) -> None:
             raise InputError(what, "--max-pixels raises it")
 
 
-def _engine(
-    network: Descriptor, options: Options, device: torch.device, upright: VideoTraits
-) -> tuple[Engine, list[str]]:
-    """How the network runs on this device, with tiles that fit into its memory, and what should be known of them."""
-    precision = pick_precision(options.precision, device, network.dtypes)
-    batch = options.batch if options.batch != "auto" else 1 if device.type == "cpu" else 4
-    overlap = options.tile_pad
-    if overlap is None:
-        overlap = min(network.receptive_field, LARGEST_EXACT_OVERLAP)
-    tile = options.tile
-    if tile == "auto":
-        free = free_bytes(device) // batch
-        tile = tile_side(network, DTYPES[precision].itemsize, upright.height, upright.width, overlap, free)
-    notes = []
-    if tile and overlap < network.receptive_field:
-        notes.append(
-            f"tiles overlap by {overlap} px and this network sees {network.receptive_field} px: "
-            "seams may differ slightly from a whole frame"
-        )
-    return Engine(device, precision, batch, tile, overlap), notes
-
-
 def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[VideoTraits, list[Notice]]:
     """The traits with no colour tag left open, and what was guessed or will not be kept."""
     traits = traits_of(first, source.video)
@@ -227,7 +193,7 @@ def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[V
     if options.chroma_location != "auto":
         tags = replace(tags, siting=options.chroma_location)
     color, guesses = resolve(tags, traits.layout, traits.width, traits.height, source.video.codec_context.name)
-    notes = [Notice(f"colour: {guess}", "detail") for guess in guesses]
+    notes = [*source.notes, *(Notice(f"colour: {guess}", "detail") for guess in guesses)]
     if traits.alpha:
         notes.append(Notice("the input has transparency, which is dropped", "warning"))
     if traits.interlaced:

@@ -25,6 +25,7 @@ class Report:
     output: str
     model: str
     device: str
+    runtime: str
     precision: str
     width: int
     height: int
@@ -41,6 +42,11 @@ class Report:
     stages: dict[str, dict[str, float]]
     bound_by: str
     share_reused: float
+    """Held pictures, which needed no network at all, among all pictures."""
+    work_share: float
+    """What the network computed, in parts of computing every picture as a whole."""
+    kept_bytes: int
+    """Memory for what is reused from one picture to the next."""
     time_base: str
     pts: Sequence[int] = field(repr=False)
     streams: tuple[dict[str, Any], ...] = ()

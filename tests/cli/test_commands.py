@@ -46,6 +46,11 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert "auto is " in capsys.readouterr().out
 
 
+@pytest.mark.gpu
+def test_doctor_finds_nvdec() -> None:
+    assert doctor.decode_once() == "works"
+
+
 def test_doctor_says_why_an_encoder_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_packets", lambda *_: 0)
     assert doctor.encode_once("x264") == "gave no packet"

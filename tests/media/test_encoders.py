@@ -318,3 +318,14 @@ def test_formats_leave_out_alpha_and_surfaces() -> None:
     assert not {"yuva420p", "bgra", "yuvj420p"} & set(formats(ENCODERS["ffv1"]))
     for name in filter(available, ENCODERS):
         assert not {"cuda", "qsv", "amf"} & set(formats(ENCODERS[name]))
+
+
+def test_ffmpeg_is_listened_to_only_where_that_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its threads wait for Python when they say something; Python may hold its lock while it waits for them to end."""
+    levels: list[int | None] = []
+    set_level = av.logging.set_level
+    monkeypatch.setattr(av.logging, "set_level", lambda level: (levels.append(level), set_level(level)))
+    check_opens(ENCODERS["x264"], "yuv420p", 64, 64, {"crf": "20"})
+    assert levels == []
+    check_opens(ENCODERS["x264"], "yuv420p", 64, 64, {"x264-params": "ref=2"})
+    assert levels == [av.logging.WARNING, None]

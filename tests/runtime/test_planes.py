@@ -392,3 +392,11 @@ def test_libswscale_agrees_on_444(matrix, full):
     )
     for plane, expected in zip(to_rgb(ours, layout, color)[0], planes_of(picture, PixelLayout("rgb")), strict=True):
         assert np.abs(plane.numpy() * 255 - expected).max() <= 2
+
+
+def test_a_single_column_or_row_is_resampled_like_any_other():
+    line = torch.rand(1, 3, 42, 1)
+    wide = resample(line.expand(1, 3, 42, 30), 14, 10)
+    torch.testing.assert_close(resample(line.expand(1, 3, 42, 3), 14, 1), wide[..., :1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(resample(line.expand(1, 3, 42, 3).mT, 1, 14), wide[..., :1].mT, atol=1e-6, rtol=0)
+    assert resample(torch.rand(1, 3, 3, 3), 1, 1).shape == (1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""Batches: order, rows, and held pictures."""
+"""Batches: order and rows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidsr.frames import Batch, RawFrame, Work
+from vidsr.frames import Batch, RawFrame
 from vidsr.stages.batch import MAX_HELD, group
-from vidsr.stages.reuse import find_held
 
 
 def single(number: int, held: bool) -> Batch:
@@ -33,23 +32,3 @@ def test_each_picture_shows_the_last_distinct_one(held: list[bool], size: int) -
         last = values[-1] if values else last
     expected = [max(n for n in range(place + 1) if not held[n]) for place in range(len(held))]
     assert shown == expected
-
-
-def frames(values: list[int]) -> list[RawFrame]:
-    chroma = [np.zeros((2, 2), np.uint8) for _ in values]
-    return [RawFrame((np.full((4, 4), value, np.uint8), chroma[n]), n) for n, value in enumerate(values)]
-
-
-def test_only_pictures_equal_in_every_sample_are_held() -> None:
-    made = frames([1, 1, 2, 2, 1])
-    made[3].planes[1][1, 1] = 7
-    works = list(find_held(made, "exact"))
-    assert [work.held for work in works] == [False, True, False, False, False]
-    assert not any(work.held for work in find_held(made, "off"))
-
-
-def test_one_sample_in_a_corner_is_enough_to_differ() -> None:
-    made = frames([1, 1])
-    made[1].planes[0][3, 3] += 1
-    assert [work.held for work in find_held(made, "exact")] == [False, False]
-    assert isinstance(next(find_held(made, "exact")), Work)

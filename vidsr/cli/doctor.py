@@ -119,7 +119,7 @@ def encode_once(name: str) -> str:
         return f"does not work: {str(error).splitlines()[0]}"
 
 
-def _packets(frame: Any, libav: str, words: dict[str, str]) -> int:
+def _packets(frame: Any, libav: str, words: dict[str, str]) -> list[Any]:
     from fractions import Fraction
 
     from av import CodecContext
@@ -130,13 +130,38 @@ def _packets(frame: Any, libav: str, words: dict[str, str]) -> int:
     for plane in frame.planes:
         plane.update(b"\x80" * plane.buffer_size)
     frame.pts = 0
-    return len(context.encode(frame)) + len(context.encode(None))
+    return [*context.encode(frame), *context.encode(None)]
 
 
 def _hardware_decoding() -> list[dict[str, str]]:
     from av.codec.hwaccel import hwdevices_available
 
-    return [{"name": name} for name in hwdevices_available()]
+    return [
+        {"name": name, "decoding": decode_once() if name == "cuda" else "not used to decode"}
+        for name in hwdevices_available()
+    ]
+
+
+def decode_once() -> str:
+    """`works`, or why NVDEC could not decode one grey picture of 320x192 on the first GPU."""
+    import av
+    import torch
+    from av import CodecContext
+
+    from ..media.hwaccel import check_driver, decoder_settings, is_on_device
+    from ..runtime.lanes import make_current
+
+    if not torch.cuda.is_available():
+        return "does not work: no NVIDIA GPU that PyTorch can use"
+    try:
+        make_current(torch.device("cuda", 0))
+        check_driver()
+        decoder: Any = CodecContext.create("h264", "r", hwaccel=decoder_settings(0))
+        coded = _packets(av.VideoFrame(320, 192, "yuv420p"), "libx264", {})
+        frames = [frame for packet in [*coded, None] for frame in decoder.decode(packet)]
+        return "works" if any(map(is_on_device, frames)) else "does not work: FFmpeg decoded in software"
+    except Exception as error:  # whatever a driver does, the doctor goes on
+        return f"does not work: {str(error).splitlines()[0]}"
 
 
 def _weights() -> list[dict[str, str]]:

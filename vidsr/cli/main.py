@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
+from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .messages import say, say_error
@@ -56,7 +57,7 @@ def _shared() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-for _command in (upscale, demo, doctor, models, presets, probe):
+for _command in (upscale, bench, demo, doctor, models, presets, probe):
     root.add_command(_command)
 for _command in commands(root):
     _command.params.extend(_shared())

@@ -31,6 +31,7 @@ from ..events import (
 _STAGES = {
     "open": "opening {}",
     "weights": "loading {}",
+    "runtime": "running it by {}",
     "upscale": "upscaling to {}",
     "verify": "verifying",
     "commit": "moving to {}",

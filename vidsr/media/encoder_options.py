@@ -151,11 +151,18 @@ def check_opens(
     x264-params and its like; that is a fault here.
     """
     rate = rate or Fraction(24)
-    context = _context(encoder)
-    context.width, context.height, context.pix_fmt = width, height, pix_fmt
-    context.time_base, context.framerate = 1 / rate, rate
-    context.options = dict(options)
-    failure, complaints = _try_open(context)
+
+    def context() -> VideoCodecContext:
+        made = _context(encoder)
+        made.width, made.height, made.pix_fmt = width, height, pix_fmt
+        made.time_base, made.framerate, made.options = 1 / rate, rate, dict(options)
+        return made
+
+    # FFmpeg's threads wait for Python when they have something to say, and Python may be waiting for them to end. So
+    # it is listened to only where that is needed.
+    failure, complaints = _try_open(context()), list[str]()
+    if failure or any(name.endswith("-params") for name in options):
+        failure, complaints = _overheard(context())
     faults = [text for text in complaints if any(fault in text.lower() for fault in _FAULTS)]
     if failure or faults:
         said = "; ".join(dict.fromkeys(faults or complaints[:3])) or failure
@@ -167,17 +174,22 @@ def check_opens(
         )
 
 
-def _try_open(context: VideoCodecContext) -> tuple[str, list[str]]:
+def _try_open(context: VideoCodecContext) -> str:
+    """Why opening failed; empty if it did not."""
+    try:
+        context.open()
+    except (av.error.FFmpegError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""
+
+
+def _overheard(context: VideoCodecContext) -> tuple[str, list[str]]:
     """Why opening failed (empty if it did not), and what the encoder said meanwhile."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
-    failure = ""
     try:
         with av.logging.Capture(local=True) as said:
-            try:
-                context.open()
-            except (av.error.FFmpegError, ValueError) as error:
-                failure = getattr(error, "strerror", None) or str(error)
+            failure = _try_open(context)
     finally:
         av.logging.set_level(level)
     return failure, [text.strip().rstrip(".") for _, _, text in said]

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import av
 import av.logging
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -29,15 +30,16 @@ def _allowed_formats() -> str:
     return ",".join(sorted(name for name in av.formats_available if not _INDIRECT & set(name.split(","))))
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a local file for reading. Raises InputError when it is missing, empty, a folder, or holds no streams.
 
-    Only the file itself is read: playlists and other formats that name further files are refused.
+    Only the file itself is read: playlists and other formats that name further files are refused. `hwaccel` decodes
+    its video where it can.
     """
     _check_readable(path)
     options = {"protocol_whitelist": "file,pipe", "format_whitelist": _allowed_formats()}
     try:
-        return av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace")
+        return av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace", hwaccel=hwaccel)
     except (av.error.FFmpegError, EOFError, ValueError) as error:
         raise InputError(
             f"input {path} is not a video that can be read: {reason(error)}",

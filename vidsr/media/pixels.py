@@ -63,13 +63,18 @@ def _plane_order(layout: PixelLayout) -> tuple[int, ...]:
 def planes_of(frame: av.VideoFrame, layout: PixelLayout) -> tuple[Plane, ...]:
     """Copies of the planes of `frame`, rearranged into `layout` (and rescaled in depth if it differs)."""
     wanted = format_of(layout)
-    if frame.format.name not in (wanted, wanted.replace("yuv", "yuvj")):
-        frame = frame.reformat(format=wanted)
+    if frame.format.name not in _alike(wanted):
+        frame = frame.reformat(format=wanted, threads=1)  # with more, libswscale sometimes writes lines that are wrong
     planes = []
     sizes = layout.plane_sizes(frame.width, frame.height)
     for index, (height, width) in zip(_plane_order(layout), sizes, strict=True):
         planes.append(_view(frame.planes[index], layout, height, width).copy())
     return tuple(planes)
+
+
+def _alike(name: str) -> tuple[str, ...]:
+    """Formats that begin with the very planes of `name`: JPEG's name for it, and it with a plane of transparency."""
+    return name, name.replace("yuv", "yuvj"), name.replace("yuv", "yuva"), name.replace("gbrp", "gbrap")
 
 
 def fill_frame(planes: tuple[Plane, ...], layout: PixelLayout, width: int, height: int) -> av.VideoFrame:

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from ..models.descriptor import Descriptor
 from .device import DTYPES
+from .interface import Check
+from .layers import Convolution
 
 
 class Eager:
-    """Calls the network on N 3 H W float32 RGB in [0, 1]; gives N 3 sH sW float32, not clamped.
+    """A `Runtime`: N 3 H W float32 RGB in [0, 1] to N 3 sH sW float32, not clamped.
 
     The layers run in `precision`, channels last, except that with bf16 the first convolution stays in float32; the
-    networks themselves add their skip connection in float32.
+    networks themselves add their skip connection in float32. Every result is a tensor of its own.
     `check` is called before every convolution and may raise to stop a long pass in between.
     """
 
+    name = "eager"
+
     def __init__(
-        self, descriptor: Descriptor, device: torch.device, precision: str, check: Callable[[], None] | None = None
+        self, descriptor: Descriptor, device: torch.device, precision: str, check: Check | None = None
     ) -> None:
-        self.network = _converted(descriptor.network, DTYPES[precision]).to(device)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        self.network = on_device(descriptor, device, precision)
+        for layer in self.network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.forward = Convolution(layer)  # type: ignore[assignment,method-assign]
         self.precision = precision
         self.device = device
         if check is not None:
             self._check_between_layers(check)
 
-    def _check_between_layers(self, check: Callable[[], None]) -> None:
+    def _check_between_layers(self, check: Check) -> None:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             check()
 
@@ -40,11 +47,19 @@ class Eager:
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor) -> Tensor:
-        result: Tensor = self.network(rgb.contiguous(memory_format=torch.channels_last))
+        with all_bits(self.device, self.precision):
+            result: Tensor = self.network(rgb.contiguous(memory_format=torch.channels_last))
         return result
 
 
-def _converted(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+def on_device(descriptor: Descriptor, device: torch.device, precision: str) -> nn.Module:
+    """The network as PyTorch runs it best: on the device, in the number format, channels last."""
+    network = converted(descriptor.network, DTYPES[precision]).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    return network
+
+
+def converted(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """A copy whose layers run in `dtype`.
 
     The first convolution reads the picture itself, whose shades do not fit into the 8 bits of a bfloat16. Kept in
@@ -60,3 +75,15 @@ def _converted(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     if first is not None:
         first.register_forward_hook(lambda layer, inputs, output: output.to(dtype))
     return network
+
+
+@contextmanager
+def all_bits(device: torch.device, precision: str) -> Iterator[None]:
+    """While inside, fp32 on CUDA means float32: by default cuDNN rounds the factors of a convolution to TF32."""
+    if device.type != "cuda" or precision != "fp32":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    flags = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    with cudnn.flags(**flags, allow_tf32=False, fp32_precision="ieee"):
+        yield

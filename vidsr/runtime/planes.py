@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..frames import ColorTags, Orientation, PixelLayout
+from ..frames import Box, ColorTags, Orientation, PixelLayout
 from ..media.color import BT709, RGB, UNSPECIFIED, code_range, luma_weights
 from .chroma import downsample, upsample
 from .dither import thresholds
+
+_REACH = 16
+"""Luma samples around a pixel within which chroma samples depend on it, and more: the filter for 4:1:1 has 10."""
 
 
 class ToRGB:
@@ -103,6 +106,21 @@ class FromRGB:
             *self._encode(small.unbind(0), first=1, chroma=True, scales=scales),
         )
 
+    def part(self, rgb: Tensor, box: Box) -> list[tuple[Box, Tensor]]:
+        """What of the planes changes when `rgb`, N 3 H W, changes in `box`: of each plane the place, in its own
+        samples, and the codes there, N h w; the same codes as those of the whole picture.
+        """
+        frame = Box(0, 0, *rgb.shape[-2:])
+        unit = 32 << max(self.layout.log2_w, self.layout.log2_h) if self.dither else _REACH
+        changed = box.grown(_REACH, frame).aligned(unit, frame)
+        seen = changed.grown(unit, frame)
+        inner = changed.within(seen)
+        parts = []
+        for number, plane in enumerate(self(seen.of(rgb))):
+            down, across = (self.layout.log2_h, self.layout.log2_w) if number else (0, 0)
+            parts.append((changed.shrunk(down, across), inner.shrunk(down, across).of(plane)))
+        return parts
+
     def _encode(
         self, planes: tuple[Tensor, ...], first: int, chroma: bool, scales: tuple[float, ...] = (1.0, 1.0, 1.0)
     ) -> tuple[Tensor, ...]:
@@ -132,8 +150,23 @@ def resample(rgb: Tensor, height: int, width: int) -> Tensor:
     """
     if rgb.shape[-2:] == (height, width):
         return rgb
+    if width == 1 < height:  # PyTorch's kernel repeats the first sample in a single column
+        return resample(rgb.mT, width, height).mT
     size = (height, width)
     return functional.interpolate(rgb.float(), size, mode="bicubic", antialias=True).clamp_(0, 1)
+
+
+def resample_part(final: Tensor, rgb: Tensor, box: Box, ratio: int) -> Box:
+    """Bring `final`, which is `rgb` made `ratio` times smaller, up to date after a change of `rgb` in `box`; gives the
+    part of `final` that changed, to the same values as `resample` of the whole.
+    """
+    frame = Box(0, 0, *final.shape[-2:])
+    reach = 4  # the kernel is two output pixels wide on each side
+    changed = box.aligned(ratio, Box(0, 0, *rgb.shape[-2:])).divided(ratio).grown(reach, frame)
+    seen = changed.grown(reach, frame)
+    small = resample(seen.times(ratio).of(rgb), seen.height, seen.width)
+    changed.of(final).copy_(changed.within(seen).of(small))
+    return changed
 
 
 def orient(rgb: Tensor, orientation: Orientation) -> Tensor:

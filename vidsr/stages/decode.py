@@ -15,8 +15,9 @@ from av.video.codeccontext import VideoCodecContext
 
 from ..errors import InputError
 from ..events import Concealed, Damaged, Emit, Notice, Repeated
-from ..frames import Plane, RawFrame, VideoTraits
+from ..frames import DevicePicture, Plane, RawFrame, VideoTraits
 from ..media.deinterlace import Deinterlacer
+from ..media.hwaccel import Picture, is_on_device, on_host, sample_format
 from ..media.libav import reason
 from ..media.pixels import format_of, layout_of, planes_of
 from ..media.timeline import Timeline
@@ -160,8 +161,10 @@ class Decoder:
             yield from pictures
             return
         deinterlacer = Deinterlacer(self.deinterlace, self.traits.time_base)
+        interlaced = False
         for picture in pictures:
-            yield from deinterlacer.push(picture)
+            interlaced = interlaced or picture.interlaced_frame
+            yield from deinterlacer.push(on_host(picture) if interlaced else picture)
         yield from deinterlacer.finish()
 
     def _bridge(self, missing: Iterable[int]) -> Iterator[RawFrame]:
@@ -180,15 +183,21 @@ class Decoder:
     def _seconds(self, pts: int) -> float:
         return float(pts * self.traits.time_base)
 
-    def _planes(self, picture: av.VideoFrame, pts: int) -> tuple[Plane, ...]:
-        """The planes of `picture`, in the first picture's size and layout if its own differ."""
+    def _planes(self, picture: av.VideoFrame, pts: int) -> tuple[Plane, ...] | DevicePicture:
+        """The planes of `picture`, in the first picture's size and layout if its own differ.
+
+        A picture on the device stays there unless it has to be adapted.
+        """
         width, height = self.traits.width, self.traits.height
-        form = (picture.width, picture.height, picture.format.name)
+        form = (picture.width, picture.height, sample_format(picture))
         if form != self._form:
             self._tell_change(self._form, form, self._seconds(pts))
             self._form = form
+        if is_on_device(picture) and form[:2] == (width, height) and layout_of(form[2]) == self.traits.layout:
+            return Picture(picture)
+        picture = on_host(picture)
         if form[:2] != (width, height):
-            picture = picture.reformat(width=width, height=height, interpolation="BICUBIC")
+            picture = picture.reformat(width=width, height=height, interpolation="BICUBIC", threads=1)
         return planes_of(picture, self.traits.layout)
 
     def _tell_change(self, before: tuple[int, int, str] | None, now: tuple[int, int, str], seconds: float) -> None:

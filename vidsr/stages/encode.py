@@ -11,8 +11,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import OutputError
-from ..frames import ColorTags, PixelLayout, UpscaledFrame
+from ..frames import ColorTags, PixelLayout, Plane, UpscaledFrame
 from ..media.encoders import settle_short
+from ..media.hwaccel import Surfaces
 from ..media.libav import reason
 from ..media.pixels import fill_frame
 
@@ -21,7 +22,8 @@ from ..media.pixels import fill_frame
 class Encoding:
     """One video stream being encoded.
 
-    `color` are the tags written on every frame; `offset` is added to every pts (see the muxer's clock).
+    `color` are the tags written on every frame; `offset` is added to every pts (see the muxer's clock). With `surfaces`
+    the planes are those of NV12 or P010 and stay on the device.
     """
 
     stream: VideoStream
@@ -31,6 +33,7 @@ class Encoding:
     height: int
     color: ColorTags
     offset: int = 0
+    surfaces: Surfaces | None = None
     _durations: dict[int, int] = field(default_factory=dict)
     _last: int | None = None
 
@@ -56,19 +59,30 @@ class Encoding:
 
     def _av_frame(self, frame: UpscaledFrame) -> av.VideoFrame:
         """The picture as the encoder takes it. PyAV would rescale another size, a muxer refuse another order."""
-        sizes = tuple(plane.shape for plane in frame.planes)
-        expected = self.layout.plane_sizes(self.width, self.height)
+        planes: Any = frame.planes
+        sizes = tuple(tuple(plane.shape) for plane in planes)
+        expected = self._sizes()
         pts = frame.pts + self.offset
         assert sizes == expected, f"planes of {sizes} where {expected} belong"
         assert self._last is None or pts > self._last, f"pts {pts} after {self._last}"
-        picture = fill_frame(frame.planes, self.layout, self.width, self.height)
-        if self.pix_fmt != picture.format.name:  # the same samples, packed as this encoder wants them
-            picture = picture.reformat(format=self.pix_fmt)
+        picture = self.surfaces.frame(*planes) if self.surfaces else self._packed(planes)
         picture.pts = self._last = pts
         picture.time_base = self.stream.codec_context.time_base
         self._durations[pts] = picture.duration = frame.duration
         self._tag(picture)
         return picture
+
+    def _sizes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each plane that a frame should have."""
+        luma, *chroma = self.layout.plane_sizes(self.width, self.height)
+        return (luma, (*chroma[0], 2)) if self.surfaces else (luma, *chroma)
+
+    def _packed(self, planes: tuple[Plane, ...]) -> av.VideoFrame:
+        picture = fill_frame(planes, self.layout, self.width, self.height)
+        if self.pix_fmt == picture.format.name:
+            return picture
+        # The same samples, packed as this encoder wants them; threads of libswscale may write over each other's lines.
+        return picture.reformat(format=self.pix_fmt, threads=1)
 
     def _tag(self, picture: av.VideoFrame) -> None:
         picture.colorspace = self.color.matrix

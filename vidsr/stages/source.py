@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import InputError
-from ..events import Damaged, Emit
+from ..events import Damaged, Emit, Notice
 from ..media.claims import Claims, read_claims
 from ..media.completeness import Seen
 from ..media.libav import main_video, open_input, reason
@@ -34,6 +35,8 @@ class Source:
     claims: Claims
     seen: dict[int, Seen] = field(default_factory=dict)
     """What was read of each stream."""
+    notes: tuple[Notice, ...] = ()
+    """What should be said of how it is decoded."""
 
     @property
     def end(self) -> Fraction:
@@ -43,14 +46,20 @@ class Source:
     def close(self) -> None:
         self.container.close()
 
+    def reopen(self, max_pixels: int, hwaccel: HWAccel) -> None:
+        """Open the input again, to decode by `hwaccel`; nothing was read of it yet."""
+        other = open_source(self.path, max_pixels, hwaccel)
+        self.close()
+        self.container, self.video = other.container, other.video
 
-def open_source(path: Path, max_pixels: int) -> Source:
+
+def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None) -> Source:
     """Open `path` for reading; its decoder refuses frames over `max_pixels`. Raises InputError if it is unusable."""
-    container = open_input(path)
+    container = open_input(path, hwaccel)
     try:
         video = main_video(container, path)
         video.codec_context.options = {"max_pixels": str(max_pixels)}  # av.open would keep it from the decoder
-        video.thread_type = "AUTO"
+        video.thread_type = "NONE" if hwaccel else "AUTO"  # the chip works in parallel by itself
         _check_pixels(video, path, max_pixels)
         return Source(path, container, video, read_claims(container, video, path))
     except BaseException:

@@ -1,0 +1,88 @@
+"""What a run has to answer for at its end: the finished file, what is missing, and the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .events import Notice, Stage
+from .fs import Target
+from .media.completeness import gaps, shortfall
+from .media.gaps import picture_gaps
+from .media.verify import Sent, verify
+from .record import Report
+
+if TYPE_CHECKING:
+    from .pipeline import Run
+
+MAX_DOUBTS = 5
+"""Gaps that may be meant and are told one by one."""
+
+
+def verified(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
+    """Check the file, and what came in against what the input states. Losses are declared, not raised."""
+    source = run.source
+    missing = shortfall(source.claims, source.seen)
+    if missing:
+        run.tally.lose(missing)
+    _tell_gaps(run)
+    if target.direct or not run.plan.options.verify:
+        return ()
+    run.tally.emit(Stage("verify"))
+    claims = missing or "the input is as long as it states"
+    if not source.claims.any:
+        claims = "the input states no length, so its completeness could not be checked"
+    return (*verify(target.path, run.plan.container, sent), claims)
+
+
+def _tell_gaps(run: Run) -> None:
+    """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
+    base = run.plan.source.time_base
+    pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
+    lost, doubts = gaps(run.source.claims, run.source.seen, pictures, (run.tally.pts[0] - run.shift) * base)
+    for text in lost:
+        run.tally.lose(text)
+    for text in doubts[:MAX_DOUBTS]:
+        run.tally.emit(Notice(text, "warning"))
+    if len(doubts) > MAX_DOUBTS:
+        run.tally.emit(Notice(f"{len(doubts) - MAX_DOUBTS} more gaps like these", "warning"))
+
+
+def _work(run: Run) -> float:
+    """What the network computed, in whole frames."""
+    return run.inference.work + (run.direct.work if run.direct else 0.0)
+
+
+def report_of(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:
+    plan, tally = run.plan, run.tally
+    frames, wall = len(tally.pts), tally.wall_seconds
+    stages = tally.stages(frames)
+    base = plan.source.time_base
+    return Report(
+        input=str(plan.input),
+        output=str(plan.output),
+        model=plan.network.name,
+        device=str(plan.engine.device),
+        precision=run.inference.runner.precision,
+        width=plan.target.width,
+        height=plan.target.height,
+        frames_in=run.decoder.frames_in,
+        frames_out=frames,
+        reused=tally.reused,
+        **tally.losses_by_kind(),
+        seconds=float((tally.pts[-1] - tally.pts[0]) * base) if frames else 0.0,
+        wall_seconds=round(wall, 3),
+        fps=round(frames / wall, 3),
+        stages=stages,
+        bound_by=max(stages, key=lambda name: stages[name]["seconds"]),
+        share_reused=round(tally.reused / frames, 4) if frames else 0.0,
+        work_share=round(_work(run) / frames, 4) if frames else 0.0,
+        kept_bytes=run.direct.kept if run.direct else run.inference.kept,
+        runtime=run.inference.runner.name,
+        time_base=str(base),
+        pts=tally.pts,
+        streams=streams,
+        verified=verified,
+        notes=tuple(tally.notes),
+        losses=tuple(tally.losses),
+        exit_code=7 if tally.losses and not plan.options.allow_loss else 0,
+    )
