@@ -175,4 +175,4 @@ def test_boxes_are_whole_tiles_around_the_change() -> None:
     frames = film(128, 128, [[(70, 70, 1, 1)]])
     incremental.update(frames[0])
     _, boxes = incremental.update(frames[1])
-    assert boxes == (Box(128, 128, 160, 160),)  # x2: the tile of 16 pixels that holds the pixel and all it reaches
+    assert boxes == (Box(128, 128, 160, 160),)  # x2: pixels 64 … 80 are the tiles that hold all within 3 of the change

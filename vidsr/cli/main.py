@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from .. import __version__
+from ..runtime.heap import keep_freed_memory
 from .bench import bench
 from .demo import demo
 from .doctor import doctor
@@ -91,4 +92,5 @@ def _invoke(arguments: list[str], talk: Talk) -> None:
 
 def main() -> NoReturn:
     """Entry point of the program."""
+    keep_freed_memory()
     sys.exit(run(sys.argv[1:]))

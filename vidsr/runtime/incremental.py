@@ -21,7 +21,7 @@ from .regions import distances, rectangles
 WHOLE = 0.9
 """Share of the cost of a whole frame from which the whole frame is computed instead."""
 
-CALL = 256
+CALL = 500
 """Pixels that could be computed in the time that starting on a rectangle takes."""
 
 

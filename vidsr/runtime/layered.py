@@ -10,14 +10,18 @@ from torch import Tensor
 from ..frames import Box
 from ..models.archs.compact import SRVGGNetCompact
 from ..models.descriptor import Descriptor
+from . import heap
 from .device import DTYPES
 from .eager import converted
 from .interface import Check
 from .layers import Layer, put_details, run_stack, stack, window
 from .regions import bands
 
-BAND = 20480
-"""Pixels computed at a time: 64 bf16 channels of them take 2.6 MB."""
+BAND = 57600
+"""Pixels computed at a time: 64 bf16 channels of them take 7.4 MB."""
+
+LARGE_BAND = 1 << 20
+"""The same where freed memory stays with the process: then large blocks cost nothing, and every band costs some."""
 
 
 class Layered:
@@ -52,7 +56,7 @@ class Layered:
         """
         height, width = rgb.shape[-2:]
         bands = [Rows(layer, width) for layer in self.layers]
-        step = max(1, BAND // width)
+        step = max(1, _band() // width)
         for top in range(0, height, step):
             rows = rgb[:, top : top + step].permute(1, 2, 0)
             last = top + step >= height
@@ -67,13 +71,17 @@ class Layered:
     def part(self, first: int, last: int, box: Box, rgb: Tensor, out: Tensor, buffers: Mapping[int, Tensor]) -> None:
         """Layers `first` to `last` - 1 at `box`, from the buffer in front of them to the one behind, or to `out`."""
         frame = Box(0, 0, *rgb.shape[-2:])
-        for band in bands(box, BAND):
+        for band in bands(box, _band()):
             self.check()
             result = run_stack(self.layers[first:last], buffers[first], band, frame)
             if last < len(self.layers):
                 window(buffers[last], band, 0).copy_(result)
             else:
                 put_details(out, result, rgb, band, self.scale)
+
+
+def _band() -> int:
+    return LARGE_BAND if heap.is_kept() else BAND
 
 
 class Rows:

@@ -1,4 +1,4 @@
-"""Which parts of a picture a change can reach, as rectangles of 16-pixel tiles. Pure integers.
+"""Which parts of a picture a change can reach, as rectangles of tiles. Pure integers.
 
 A 3x3 convolution carries a change one pixel farther, so layer k of a stack differs from the picture before at most
 within k pixels of a changed one. The idea is that of DeltaCNN (M. Parger et al., CVPR 2022) with a threshold of zero,
@@ -15,14 +15,17 @@ from numpy.typing import NDArray
 
 from ..frames import Box
 
-TILE = 16
-"""Side of a tile in pixels: large enough for the matrix units to run at full speed, small enough to follow a line."""
+TILE = 8
+"""Side of a tile in pixels. Smaller ones follow a change more closely; rectangles of them become more, and costlier."""
 
 FAR = 1 << 30
 """Distance of a tile in a picture without any change."""
 
-_WORTH = 2
-"""Tiles computed for nothing that a rectangle less is worth: one call costs about as much as one or two tiles."""
+_WORTH = 8
+"""Tiles computed for nothing that a rectangle less is worth: measured, a call costs as much as 500 pixels."""
+
+_GAP = 2
+"""Tiles between two runs of a row that are computed for nothing, to have one run."""
 
 Mask = NDArray[np.bool_]
 
@@ -61,11 +64,11 @@ def rectangles(active: Mask, height: int, width: int) -> list[Box]:
 
 
 def _runs(active: Mask) -> list[list[tuple[int, int]]]:
-    """Of every row its runs of active tiles as (left, right); those one tile apart are one."""
+    """Of every row its runs of active tiles as (left, right); those that are near each other are one."""
     rows, columns = np.nonzero(np.diff(active, axis=1, prepend=False, append=False))
     runs: list[list[tuple[int, int]]] = [[] for _ in active]
     for row, left, right in zip(rows[::2].tolist(), columns[::2].tolist(), columns[1::2].tolist(), strict=True):
-        if runs[row] and left - runs[row][-1][1] <= 1:
+        if runs[row] and left - runs[row][-1][1] <= _GAP:
             runs[row][-1] = (runs[row][-1][0], right)
         else:
             runs[row].append((left, right))
