@@ -29,6 +29,7 @@ from vidsr.models.load import load_model
 from vidsr.options import Options
 from vidsr.runtime import ceilings
 from vidsr.runtime.device import DTYPES, pick_device, pick_precision
+from vidsr.runtime.heap import keep_freed_memory
 
 from .common import RESULTS, Contestant, alternate, machine, ratios, save, spread, tell
 from .contestants import (
@@ -141,6 +142,7 @@ def measure(asked: argparse.Namespace, folder: Path, stack: ExitStack) -> Iterat
 
 def main() -> None:
     asked = arguments()
+    keep_freed_memory()  # as the command line does; the reference runs in a process of its own, as it is
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         save(asked.result, dict(measure(asked, folder, stack)))

@@ -42,6 +42,7 @@ from vidsr.frames import RawFrame
 from vidsr.models.descriptor import Descriptor
 from vidsr.models.load import load_model
 from vidsr.runtime.device import has_fast_bf16
+from vidsr.runtime.heap import keep_freed_memory
 from vidsr.runtime.incremental import Incremental
 from vidsr.runtime.layered import Layered
 from vidsr.stages.reuse import find_held
@@ -208,6 +209,7 @@ def not_equal(first: Path, second: Path) -> int:
 
 def run(case: Case) -> dict[str, Any]:
     """One case, in the process it is called in, whose peak memory is that of the case."""
+    keep_freed_memory()  # as the command line does
     source = find_clip(case.clip, case.folder)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

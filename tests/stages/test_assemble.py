@@ -101,3 +101,13 @@ def test_other_sizes_are_made_as_a_whole(size: tuple[int, int], padded: tuple[in
     pairs = zip(to_planes(changes, once, size, padded), to_planes(wholes, every, size, padded), strict=True)
     for seen, wanted in pairs:
         assert all(map(np.array_equal, seen.planes, wanted.planes))
+
+
+def test_patches_of_many_sizes_take_no_more_memory() -> None:
+    """The matrix of a dither is kept once for each plane, not once for each size."""
+    converter = FromRGB(PixelLayout("yuv", 8, 1, 1), ColorTags(1, False, siting="left"), device="cpu", dither=True)
+    rgb = torch.rand(1, 3, 128, 192)
+    for height, width in ((1, 1), (70, 20), (5, 130), (128, 192), (40, 40)):
+        converter.part(rgb, Box(0, 0, height, width))
+    held = sum(matrix.numel() for matrix in converter._thresholds.values())
+    assert held <= 3 * 128 * 192

@@ -19,8 +19,8 @@ from ..media.color import BT709, RGB, UNSPECIFIED, code_range, luma_weights
 from .chroma import downsample, upsample
 from .dither import thresholds
 
-_REACH = 16
-"""Luma samples around a pixel within which chroma samples depend on it, and more: the filter for 4:1:1 has 10."""
+_BAND = 1 << 18
+"""Pixels converted at a time on a CPU: RGB in float32 takes 3 MB, and what lies between stays in the cache."""
 
 
 class ToRGB:
@@ -79,7 +79,8 @@ class FromRGB:
         no_matrix = layout.family == "gray" and color.matrix in (RGB, UNSPECIFIED)
         if layout.family != "rgb":
             self._weights = luma_weights(BT709 if no_matrix else color.matrix)
-        self._rounding: dict[tuple[int, ...], Tensor] = {}
+        self._halves: dict[int, Tensor] = {}
+        self._thresholds: dict[int, Tensor] = {}
 
     def __call__(self, rgb: Tensor) -> tuple[Tensor, ...]:
         """N 3 H W float RGB to planes N H W (chroma N h w), uint8 up to 8 bits and uint16 above.
@@ -88,6 +89,15 @@ class FromRGB:
         legal range: 16 … 235 and 16 … 240 at 8 bits when limited. The caller has made sure that all values are
         finite: a NaN has no code, and testing for it here would make the host wait.
         """
+        frame = Box(0, 0, *rgb.shape[-2:])
+        if rgb.device.type != "cpu" or frame.area <= _BAND:
+            return self._converted(rgb)
+        rows = -(-_BAND // frame.right // self._unit) * self._unit
+        bands = [Box(top, 0, min(top + rows, frame.bottom), frame.right) for top in range(0, frame.bottom, rows)]
+        parts = zip(*(self._piece(rgb, band) for band in bands), strict=True)
+        return tuple(torch.cat([codes for _, codes in pieces], dim=-2) for pieces in parts)
+
+    def _converted(self, rgb: Tensor) -> tuple[Tensor, ...]:
         rgb = rgb.float().clamp(0, 1)
         if self.layout.family == "rgb":
             return self._encode(rgb.unbind(1), first=0, chroma=False)
@@ -111,15 +121,26 @@ class FromRGB:
         samples, and the codes there, N h w; the same codes as those of the whole picture.
         """
         frame = Box(0, 0, *rgb.shape[-2:])
-        unit = 32 << max(self.layout.log2_w, self.layout.log2_h) if self.dither else _REACH
-        changed = box.grown(_REACH, frame).aligned(unit, frame)
-        seen = changed.grown(unit, frame)
-        inner = changed.within(seen)
-        parts = []
-        for number, plane in enumerate(self(seen.of(rgb))):
+        return self._piece(rgb, box.grown(self._reach, frame).aligned(self._unit, frame))
+
+    def _piece(self, rgb: Tensor, box: Box) -> list[tuple[Box, Tensor]]:
+        """Of each plane the place of `box`, which begins and ends at multiples of `_unit`, and the codes there."""
+        seen = box.grown(self._unit, Box(0, 0, *rgb.shape[-2:]))
+        inner, pieces = box.within(seen), []
+        for number, plane in enumerate(self._converted(seen.of(rgb))):
             down, across = (self.layout.log2_h, self.layout.log2_w) if number else (0, 0)
-            parts.append((changed.shrunk(down, across), inner.shrunk(down, across).of(plane)))
-        return parts
+            pieces.append((box.shrunk(down, across), inner.shrunk(down, across).of(plane)))
+        return pieces
+
+    @property
+    def _reach(self) -> int:
+        """Luma samples around a pixel within which chroma samples depend on it, and some more."""
+        return 8 << max(0, self.layout.log2_w - 1, self.layout.log2_h - 1)
+
+    @property
+    def _unit(self) -> int:
+        """Where pieces may begin: chroma samples are whole there, and so is the matrix of the dither."""
+        return 32 << max(self.layout.log2_w, self.layout.log2_h) if self.dither else self._reach
 
     def _encode(
         self, planes: tuple[Tensor, ...], first: int, chroma: bool, scales: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -135,12 +156,16 @@ class FromRGB:
         return tuple(coded)
 
     def _bias(self, number: int, offset: int, height: int, width: int) -> Tensor:
-        """What is added before the fraction is cut off: a scalar, or H W thresholds; made once for each size."""
-        key = (number, height, width) if self.dither else (offset,)
-        if key not in self._rounding:
-            bias = _tiled_thresholds(number, height, width) if self.dither else torch.tensor(0.5)
-            self._rounding[key] = (bias + offset).to(self.device)
-        return self._rounding[key]
+        """What is added before the fraction is cut off: a scalar, or H W thresholds, a part of the largest so far."""
+        if not self.dither:
+            if offset not in self._halves:
+                self._halves[offset] = torch.tensor(offset + 0.5, device=self.device)  # once: it waits for the device
+            return self._halves[offset]
+        held = self._thresholds.get(number, torch.empty(0, 0))
+        if held.shape[0] < height or held.shape[1] < width:
+            size = max(height, held.shape[0]), max(width, held.shape[1])
+            held = self._thresholds[number] = (_tiled_thresholds(number, *size) + offset).to(self.device)
+        return held[:height, :width]
 
 
 def resample(rgb: Tensor, height: int, width: int) -> Tensor:
