@@ -14,14 +14,14 @@ from tests.runtime.test_incremental import CPU, film, small
 from tests.runtime.tiny import grown
 from vidsr.errors import DeviceError
 from vidsr.events import Event, FellBack
-from vidsr.frames import Batch, RawFrame
+from vidsr.frames import Batch, Box, RawFrame
 from vidsr.models.descriptor import Descriptor
 from vidsr.runtime import trust
 from vidsr.runtime.engine import Engine
 from vidsr.runtime.incremental import Incremental
 from vidsr.runtime.layered import Layered
 from vidsr.runtime.tiled import Tiled
-from vidsr.stages.infer import Inference
+from vidsr.stages.infer import Inference, _is_finite
 from vidsr.stages.tile import tiles
 
 ENGINE = Engine(CPU, "bf16", "layered", 1, 0, 99, 0, True, 1 << 30)
@@ -172,3 +172,16 @@ def test_a_way_that_depends_on_shapes_is_not_taken_and_that_is_told(monkeypatch:
     assert all(map(torch.equal, results(made, frames), results(inference(network, [], reuse=False), frames)))
     assert made.work == 3
     assert any("only whole frames" in getattr(event, "text", "") for event in said)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("place", [(0, 0, 0, 0), (1, 2, 30, 17), (0, 1, 63, 63)])
+def test_a_single_value_that_is_not_finite_is_found(value: float, place: tuple[int, ...]) -> None:
+    out = torch.rand(2, 3, 64, 64)
+    assert _is_finite(out, None)
+    out[place] = value
+    assert not _is_finite(out, None)
+    assert _is_finite(out, ())
+    assert _is_finite(out[:1], (Box(3, 3, 9, 9),))
+    row, column = place[-2:]
+    assert not _is_finite(out, (Box(3, 3, 9, 9), Box(row, column, row + 1, column + 1)))
