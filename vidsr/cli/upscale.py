@@ -124,7 +124,7 @@ def tell(report: Report) -> None:
 
 def summary(report: Report) -> list[str]:
     """Some lines: what was made, how fast, what was checked, and what was lost."""
-    reused = f", {report.share_reused:.0%} of them reused" if report.reused else ""
+    reused = f" for {report.work_share:.0%} of the work" if report.work_share < 1 else ""
     lines = [
         f"{report.output}: {report.width}x{report.height}, {report.frames_out} frames{reused}, "
         f"{report.wall_seconds:.1f} s, {report.fps:.2f} fps (bound by {report.bound_by})",
