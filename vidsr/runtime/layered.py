@@ -1,4 +1,4 @@
-"""A plain stack of convolutions run on a CPU layer by layer, in bands that stay in the processor's cache."""
+"""A plain stack of convolutions run on a CPU layer by layer, in bands of rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LARGE_BAND = 1 << 20
 
 
 class Layered:
-    """A SRVGGNetCompact as a `Runtime`. Whole feature maps are never made: they would not stay in the cache."""
+    """A SRVGGNetCompact as a `Runtime`. No feature map is larger than a band: see `BAND` and `LARGE_BAND`."""
 
     name = "layered"
 
