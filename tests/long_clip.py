@@ -67,7 +67,9 @@ def main(arguments: Sequence[str]) -> None:
     from tests.fakes import Repeater, describe
     from vidsr import pipeline
     from vidsr.api import upscale
+    from vidsr.runtime.heap import keep_freed_memory
 
+    keep_freed_memory()  # as the command line does
     torch.set_num_threads(1)
     pipeline.load_model = lambda spec, **_: describe(Repeater(2))  # type: ignore[assignment]
     folder, frames = Path(arguments[0]), int(arguments[1])
