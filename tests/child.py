@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,7 @@ class Child:
                 text=True,
                 cwd=Path(__file__).parent.parent,
             )
+        self._running: int | None = None
         assert self._answer() == "ready"
 
     def _answer(self) -> str:
@@ -82,15 +85,25 @@ class Child:
         self._process.stdin.flush()
         word, pid = self._answer().split()
         assert word == "started"
-        return int(pid)
+        self._running = int(pid)
+        return self._running
 
     def end(self) -> int:
         """Wait for the run; its exit code."""
         word, code = self._answer().split()
         assert word == "ended"
+        self._running = None
         return int(code)
 
+    def stop(self) -> None:
+        """Kill the run that a failed test left, so that the next test finds none."""
+        if self._running is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._running, signal.SIGKILL)
+            self.end()
+
     def close(self) -> None:
+        self.stop()
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.close()
