@@ -3,6 +3,10 @@
 Stages are plain generators that know nothing of threads. `Flow.boundary` lets everything upstream of it run in a
 thread of its own, at most `limit` bytes ahead. The first failure anywhere cancels the whole flow, and `Flow.run`
 raises that first cause, not what it led to.
+
+Whatever PyTorch computes in parallel is done by threads of a flow, one after another, never by the caller's: OpenMP
+gives every thread that computes a pool of its own for as long as it lives, and once there are more pools than one,
+libgomp lets them sleep instead of spin between two operations. Short operations then take three times as long.
 """
 
 from __future__ import annotations
@@ -118,23 +122,36 @@ class Flow:
     def run(self, work: Callable[[], R], name: str) -> R:
         """The result of `work`, done in a thread called `name`; the calling thread only waits.
 
-        It waits on an event and never in `Thread.join`, which Ctrl-C breaks before Python 3.13 (cpython#90882).
         Raises the first cause if any thread of the flow failed; no thread is left when it returns or raises.
         """
-        result: list[R] = []
-        ended = self._start(lambda: result.append(work()), name)
         try:
+            result = self.apart(work, name)
+        finally:
+            for thread in self._threads:
+                _join(thread)
+        self._raise_cause()
+        return result
+
+    def apart(self, work: Callable[[], R], name: str) -> R:
+        """The same, while other threads of the flow go on."""
+        result: list[R] = []
+        thread, ended = self._start(lambda: result.append(work()), name)
+        try:
+            # Never in `Thread.join`, which Ctrl-C breaks before Python 3.13 (cpython#90882).
             while not ended.wait(_POLL):
                 if self.cancel.is_set():
                     break
         except BaseException as error:  # KeyboardInterrupt where no signal handler is installed
             self.cancel.set(error)
-        self._finish()
-        if self.cancel.cause is not None:
-            raise self.cancel.cause
+        _join(thread)
+        self._raise_cause()
         return result[0]
 
-    def _start(self, work: Callable[[], Any], name: str) -> threading.Event:
+    def _raise_cause(self) -> None:
+        if self.cancel.cause is not None:
+            raise self.cancel.cause
+
+    def _start(self, work: Callable[[], Any], name: str) -> tuple[threading.Thread, threading.Event]:
         ended = threading.Event()
 
         def guarded() -> None:
@@ -150,10 +167,10 @@ class Flow:
         thread = threading.Thread(target=guarded, name=f"vidsr-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
-        return ended
+        return thread, ended
 
-    def _finish(self) -> None:
-        """Wait until every thread has seen the end or the cancel token."""
-        for thread in self._threads:
-            while thread.is_alive():
-                thread.join(_POLL)
+
+def _join(thread: threading.Thread) -> None:
+    """Wait until it has seen the end or the cancel token."""
+    while thread.is_alive():
+        thread.join(_POLL)

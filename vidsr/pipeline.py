@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,8 @@ class Run:
     def inference(self) -> Inference:
         """Made when it is first asked for: that may take as long as building an engine for the device does."""
         engine, network, tell, check = self.plan.engine, self.plan.network, self.tally.emit, self.flow.cancel.check
-        runner = make_runtime(engine.runtime, network, engine.device, engine.precision, tell, check)
+        make = partial(make_runtime, engine.runtime, network, engine.device, engine.precision, tell, check)
+        runner = self.flow.apart(make, "runtime")
         return Inference(network, engine, runner, tiles, tell, check)
 
 
@@ -126,7 +127,7 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     first = on_host(first)
     check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
-    network = load_model(options.model, denoise=options.denoise, emit=tally.emit)
+    network = flow.apart(partial(load_model, options.model, denoise=options.denoise, emit=tally.emit), "weights")
     named = output_path(source.path, output, options, options.scale or network.scale)
     check_names(source.path, named, options)
     plan = make_plan(source, first, named, options, network, device)
