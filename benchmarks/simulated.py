@@ -118,7 +118,7 @@ def no_muxer(job: pipeline.Run) -> Muxer:
 
 def run_without_output(job: pipeline.Run) -> list[float]:
     """Everything but encoding and writing; seconds from the start at which each frame was finished."""
-    chain = pipeline.compose(job, no_encoding(job), no_muxer(job))
+    chain = job.tally.timed("mux", no_muxer(job).write(pipeline.compose(job, no_encoding(job))))
     begun, finished = time.perf_counter(), []
 
     def drain() -> None:

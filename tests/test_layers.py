@@ -19,6 +19,7 @@ LAYERS = [
     {"stages"},
     {"hardware", "account", "prepare"},
     {"pipeline"},
+    {"jobs"},
     {"api"},
     {"bench"},
     {"cli", "__main__"},

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .events import Notice, Stage
-from .fs import Target
 from .media.completeness import gaps, shortfall
 from .media.gaps import picture_gaps
 from .media.verify import Sent, verify
-from .record import Report
+from .record import Report, Tally
 
 if TYPE_CHECKING:
     from .pipeline import Run
+    from .prepare import Plan
 
 MAX_DOUBTS = 5
 """Gaps that may be meant and are told one by one."""
 
 
-def verified(run: Run, sent: Sent, target: Target) -> tuple[str, ...]:
-    """Check the file, and what came in against what the input states. Losses are declared, not raised."""
+def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
+    """Check the file at `path`, None when it cannot be read again, and what came in against what the input states.
+
+    Losses are declared, not raised.
+    """
     source = run.source
     missing = shortfall(source.claims, source.seen)
     if missing:
         run.tally.lose(missing)
     _tell_gaps(run)
-    if target.direct or not run.plan.options.verify:
+    if path is None or not run.plan.options.verify:
         return ()
     run.tally.emit(Stage("verify"))
     claims = missing or "the input is as long as it states"
     if not source.claims.any:
         claims = "the input states no length, so its completeness could not be checked"
-    return (*verify(target.path, run.plan.container, sent), claims)
+    return (*verify(path, run.plan.container, sent), claims)
 
 
 def _tell_gaps(run: Run) -> None:
@@ -47,13 +51,17 @@ def _tell_gaps(run: Run) -> None:
         run.tally.emit(Notice(f"{len(doubts) - MAX_DOUBTS} more gaps like these", "warning"))
 
 
-def _work(run: Run) -> float:
-    """What the network computed, in whole frames."""
-    return run.inference.work + (run.direct.work if run.direct else 0.0)
+def settle(run: Run) -> None:
+    """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
+    tally, inference, direct = run.tally, run.inference, run.direct
+    tally.frames_in = run.decoder.frames_in
+    tally.computed = inference.work + (direct.work if direct else 0.0)
+    tally.kept = direct.kept if direct else inference.kept
+    tally.runtime, tally.precision = inference.runner.name, inference.runner.precision
 
 
-def report_of(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:
-    plan, tally = run.plan, run.tally
+def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:
+    """The account of a run that `settle` was called for."""
     frames, wall = len(tally.pts), tally.wall_seconds
     stages = tally.stages(frames)
     base = plan.source.time_base
@@ -62,10 +70,10 @@ def report_of(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str
         output=str(plan.output),
         model=plan.network.name,
         device=str(plan.engine.device),
-        precision=run.inference.runner.precision,
+        precision=tally.precision,
         width=plan.target.width,
         height=plan.target.height,
-        frames_in=run.decoder.frames_in,
+        frames_in=tally.frames_in,
         frames_out=frames,
         reused=tally.reused,
         **tally.losses_by_kind(),
@@ -75,9 +83,9 @@ def report_of(run: Run, streams: tuple[dict[str, Any], ...], verified: tuple[str
         stages=stages,
         bound_by=max(stages, key=lambda name: stages[name]["seconds"]),
         share_reused=round(tally.reused / frames, 4) if frames else 0.0,
-        work_share=round(_work(run) / frames, 4) if frames else 0.0,
-        kept_bytes=run.direct.kept if run.direct else run.inference.kept,
-        runtime=run.inference.runner.name,
+        work_share=round(tally.computed / frames, 4) if frames else 0.0,
+        kept_bytes=tally.kept,
+        runtime=tally.runtime,
         time_base=str(base),
         pts=tally.pts,
         streams=streams,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .account import report_of, verified
+from .account import report_of, settle, verified
 from .events import Emit, Progress, Stage
 from .flow import Cancel, Flow
 from .frames import Orientation, UpscaledFrame, Work
@@ -40,13 +41,14 @@ from .record import Report, Tally
 from .runtime.choose import make_runtime
 from .runtime.device import pick_device
 from .runtime.fused import Fused
+from .runtime.interface import Runtime
 from .runtime.lanes import computing, make_current
 from .runtime.planes import FromRGB, ToRGB
 from .runtime.transfer import Downloader, Uploader
 from .stages.assemble import to_planes
 from .stages.batch import group
 from .stages.convert import to_rgb
-from .stages.decode import Decoder, Expected, first_picture, pictures
+from .stages.decode import Decoder, Expected, first_picture, pictures, within
 from .stages.direct import Direct
 from .stages.encode import Encoding
 from .stages.infer import Inference
@@ -54,6 +56,8 @@ from .stages.mux import Muxer
 from .stages.reuse import find_held
 from .stages.source import Source, open_source, packets
 from .stages.tile import tiles
+
+Packets = Callable[["Run", VideoStream], "Iterator[Packet[Any]]"]
 
 PROGRESS_EVERY = 0.1
 """Seconds between two Progress events."""
@@ -73,6 +77,10 @@ class Run:
     """Added to every pts, in units of the time base: containers hide pictures before zero."""
     tally: Tally
     flow: Flow
+    range: tuple[int | None, int | None] = (None, None)
+    """The pts that are wanted, from the first until before the second; None is open."""
+    runner: Runtime | None = None
+    """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
 
     @cached_property
@@ -80,8 +88,8 @@ class Run:
         """Made when it is first asked for: that may take as long as building an engine for the device does."""
         engine, network, tell, check = self.plan.engine, self.plan.network, self.tally.emit, self.flow.cancel.check
         make = partial(make_runtime, engine.runtime, network, engine.device, engine.precision, tell, check)
-        runner = self.flow.apart(make, "runtime")
-        return Inference(network, engine, runner, tiles, tell, check)
+        runner = self.runner or self.flow.apart(make, "runtime")
+        return Inference(network, engine, runner, tiles, tell, check, trusted=self.runner is not None)
 
 
 def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: Cancel | None = None) -> Report:
@@ -97,10 +105,11 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
         with Target(plan.output, overwrite=options.overwrite) as target:
             tally.emit(Stage("upscale", str(plan.output)))
             sent, streams = write(job, target.path)
-            checks = verified(job, sent, target)
+            checks = verified(job, sent, None if target.direct else target.path)
             tally.emit(Stage("commit", str(plan.output)))
             target.commit()
-    report = report_of(job, streams, checks)
+    settle(job)
+    report = report_of(plan, tally, streams, checks)
     tally.emit(Stage("done", str(plan.output)))
     return report
 
@@ -137,17 +146,17 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
 
 
-def compose(run: Run, encoding: Encoding, muxer: Muxer) -> Iterator[Packet[Any]]:
+def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
     """The way of a frame. Each `boundary` is where the next thread takes over; `timed` keeps the clocks."""
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
     if plan.surfaces:
         make_current(plan.surfaces)  # of this thread, which encodes
-    raw = boundary(timed("decode", run.decoder.raw_frames(run.pictures, run.expected)), "decode")
+    decoded = within(run.decoder.raw_frames(run.pictures, run.expected), *run.range)
+    raw = boundary(timed("decode", decoded), "decode")
     held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
     frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
     ready = timed("wait for upscale", boundary(frames, "upscale"))
-    encoded = timed("encode", encoding.packets(_told(run, ready)))
-    return timed("mux", muxer.write(encoded))
+    return timed("encode", encoding.packets(_told(run, ready)))
 
 
 def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
@@ -173,6 +182,13 @@ def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
     depth = target.layout.depth if plan.surfaces else None
     run.direct = Direct(fused, to_tensor, engine.reuse and fits, stages, run.inference, run.tally.emit, depth)
     return timed("infer", run.direct.frames(works))
+
+
+def first_frame(run: Run) -> UpscaledFrame:
+    """The first picture, upscaled: after that, `run.inference` has settled how the network runs here."""
+    frames = islice(run.decoder.raw_frames(run.pictures, run.expected), 1)
+    works = (Work(frame, held=False) for frame in frames)
+    return next(computing(_upscaled(run, works), run.plan.engine.device))
 
 
 def _is_plain(plan: Plan) -> bool:
@@ -204,20 +220,29 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
             tally.emit(Progress(done, claims.frames or by_length, seconds, done / max(now - begun, 1e-6)))
 
 
-def write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
-    """Run the whole chain into the file at `path`; what was sent there, and the streams it holds."""
+def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:
+    """Every picture of the run through the encoder of `video`."""
+    plan, target = run.plan, run.plan.target
+    surfaces = surfaces_for(video, plan.surfaces, target.layout.depth)
+    size = target.width, target.height
+    return compose(run, Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces))
+
+
+def write(run: Run, path: Path, packets: Packets = encoded) -> tuple[Sent, tuple[dict[str, Any], ...]]:
+    """Run the whole chain into the file at `path`; what was sent there, and the streams it holds.
+
+    `packets` gives those of the video, in the order of decoding.
+    """
     plan = run.plan
     words = muxer_options(plan.container)
     output = writing(plan.output, lambda: av.open(str(path), "w", format=plan.container, container_options=words))
     try:
-        video = _add_video(output, run)
+        video = add_video(output, run)
         base = plan.source.time_base
         carrier = Carrier(plan.streams, run.source.container, output, run.shift * base, run.tally.emit)
-        target = plan.target
-        size, surfaces = (target.width, target.height), surfaces_for(video, plan.surfaces, target.layout.depth)
-        encoding = Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
-        run.flow.run(lambda: deque(compose(run, encoding, muxer), maxlen=0), "write")
+        written = run.tally.timed("mux", muxer.write(packets(run, video)))
+        run.flow.run(lambda: deque(written, maxlen=0), "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)
         kinds = kinds_of(output)
         muxer.close()
@@ -225,11 +250,11 @@ def write(run: Run, path: Path) -> tuple[Sent, tuple[dict[str, Any], ...]]:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
             output.close()
         raise
-    sent = Sent(target.width, target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
+    sent = Sent(plan.target.width, plan.target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
     return sent, streams
 
 
-def _add_video(output: OutputContainer, run: Run) -> VideoStream:
+def add_video(output: OutputContainer, run: Run) -> VideoStream:
     """The output's video stream: our encoder with the source's clock, shape, tags and names."""
     plan, target = run.plan, run.plan.target
     stream = output.add_stream(plan.encoder.libav, rate=target.rate, options=plan.settings)

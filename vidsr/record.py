@@ -73,6 +73,11 @@ class Tally:
         self._emit = emit
         self.frames_in = 0
         self.reused = 0
+        self.computed = 0.0
+        """What the network computed, in whole frames."""
+        self.kept = 0
+        """Bytes kept from one frame to the next."""
+        self.runtime = self.precision = ""
         self.counts = {Repeated: 0, Concealed: 0, Damaged: 0, Dropped: 0, Retimed: 0}
         self.notes: list[str] = []
         self.losses: list[str] = []
@@ -81,13 +86,17 @@ class Tally:
         self._started = time.monotonic()
 
     def emit(self, event: Event) -> None:
+        self.count(event)
+        self._emit(event)
+
+    def count(self, event: Event) -> None:
+        """Keep account of an event, without telling it."""
         if type(event) in self.counts:
             self.counts[type(event)] += 1
         if isinstance(event, Notice | FellBack):
             self.notes.append(event.text if isinstance(event, Notice) else f"{event.wanted}: {event.reason}")
         elif isinstance(event, Repeated | Damaged | Dropped | Concealed):
             self.lose(_words(event))
-        self._emit(event)
 
     def lose(self, text: str) -> None:
         """Declare a loss: the run then ends with exit code 7."""

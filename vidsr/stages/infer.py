@@ -38,11 +38,19 @@ Way = Incremental | Fused | Tiled
 class Inference:
     """A network at work on one film. It steps down by itself when memory runs out, and says so.
 
-    `runner` runs the network as `engine` says; `cut` is `stages.tile.tiles`.
+    `runner` runs the network as `engine` says; it is compared with float32 on the first frame unless it is `trusted`.
+    `cut` is `stages.tile.tiles`.
     """
 
     def __init__(
-        self, network: Descriptor, engine: Engine, runner: Runtime, cut: Cut, emit: Emit, check: Check | None = None
+        self,
+        network: Descriptor,
+        engine: Engine,
+        runner: Runtime,
+        cut: Cut,
+        emit: Emit,
+        check: Check | None = None,
+        trusted: bool = False,
     ) -> None:
         self.network, self.engine, self.runner, self.cut, self.emit = network, engine, runner, cut, emit
         self.work = 0.0
@@ -51,9 +59,17 @@ class Inference:
         """Bytes that are kept from one frame to the next."""
         self._check = check
         self._tile, self._together, self._cache = engine.tile, engine.batch, engine.cache  # these shrink
-        self._trusted = False
+        self._trusted = trusted
         self._way: Way | None = None
         self._size = (0, 0)
+
+    @property
+    def settled(self) -> Engine:
+        """The engine as it is by now, after every step down."""
+        asked, used = self.engine.runtime, self.runner.name
+        runtime = asked if asked.partition(":")[0] == used else used  # with its provider
+        engine = replace(self.engine, runtime=runtime, precision=self.runner.precision)
+        return replace(engine, batch=self._together, tile=self._tile, cache=self._cache)
 
     def upscaled(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches with `rgb` s times larger, N 3 sH sW float32, every value finite, not clamped, and with `boxes`.
@@ -80,6 +96,8 @@ class Inference:
 
     def trusted(self, rgb: Tensor) -> bool:
         """Whether the runner may be trusted with the first frame, N 3 H W; float32 takes its place if not."""
+        if self._trusted:
+            return True
         self._trusted = True
         runner = check_precision(self.runner, self.network, self._safe, rgb, self.runner(rgb), self.emit)
         same = runner is self.runner
