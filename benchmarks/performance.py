@@ -106,6 +106,17 @@ def reuse(found: dict[str, Any]) -> str:
     return f"{_about(found)}\n\n{markdown(head, rows())}"
 
 
+def exact(found: dict[str, Any]) -> str:
+    """How often results with and without reuse were compared, and how often they differed."""
+    rows = (
+        (f"{case['clip']}, {case['size']}", case["precision"], case["network"]["frames"],
+         case["network"]["frames_not_equal"], *(part["frames_not_equal"] for part in case["program"]))
+        for case in found["cases"]
+    )  # fmt: skip
+    head = ("clip, size", "precision", "frames", "network", "program, whole frames", "program, tiles of 96")
+    return f"Frames that differ in any bit. {_about(found)}\n\n{markdown(head, rows)}"
+
+
 def near(found: dict[str, Any]) -> str:
     """`--reuse near:T` against exact."""
     rows = (
@@ -153,6 +164,7 @@ TABLES: dict[str, tuple[str | None, Callable[[Any], str]]] = {
     "peers": ("peers.json", peers),
     "published": (None, others),
     "reuse": ("reuse.json", reuse),
+    "exact": ("reuse_exact.json", exact),
     "near": ("reuse.json", near),
     "pipeline": ("pipeline_cost.json", pipeline),
     "gpu": ("gpu_suite.json", gpu),

@@ -11,7 +11,8 @@ clip is taken at three sizes, in bf16 and fp32, each case in a process of its ow
 *   program: `--reuse exact` against `--reuse off` through the whole of `vidsr upscale`, whole frames and tiles of 96,
     every decoded frame compared; and `--reuse near:T` against exact in dB.
 
-Writes benchmarks/results/reuse.json.
+Writes benchmarks/results/reuse.json; with --untimed, which leaves out everything that a busy machine would spoil,
+benchmarks/results/reuse_exact.json.
 """
 
 from __future__ import annotations
@@ -243,9 +244,24 @@ def main() -> None:
             tell(f"{case.clip} x{case.factor:g} {case.precision}")
             with ProcessPoolExecutor(1, mp_context=spawn) as pool:
                 found = pool.submit(run, case).result()
-            results["cases"].append({"case": {**asdict(case), "folder": None}, **found})
+            results["cases"].append(
+                {"case": {**asdict(case), "folder": None}, **(untimed(found) if asked.untimed else found)}
+            )
             tell(line(found))
-            save(asked.result, results)
+            save(asked.result or RESULTS / ("reuse_exact.json" if asked.untimed else "reuse.json"), results)
+
+
+COUNTED = {"frames", "frames_not_equal", "held", "ideal_share", "work_share", "cache_bytes", "reuse", "tile"}
+"""What does not depend on how busy the machine is."""
+
+
+def untimed(found: dict[str, Any]) -> dict[str, Any]:
+    """A case without its times."""
+
+    def counted(part: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in part.items() if key in COUNTED}
+
+    return found | {"network": counted(found["network"]), "program": list(map(counted, found["program"]))}
 
 
 def line(found: dict[str, Any]) -> str:
@@ -267,7 +283,8 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--factor", type=float, action="append", help="sizes; 1, 0.5 and 1.5 when not given")
     parser.add_argument("--precision", action="append", choices=["bf16", "fp32"])
     parser.add_argument("--near", type=int, action="append", default=[], help="also --reuse near:T with this T")
-    parser.add_argument("--result", type=Path, default=RESULTS / "reuse.json")
+    parser.add_argument("--untimed", action="store_true", help="only whether results are equal, and shares of work")
+    parser.add_argument("--result", type=Path)
     return parser.parse_args(words)
 
 

@@ -47,15 +47,16 @@ def _end(packet: Packet) -> Fraction:
 
 def excerpt(
     source: Path, target: Path, pictures: int, *, box: Box | None = None, shrink: int = 1, pix_fmt: str = "yuv420p",
-    codec: str = "ffv1", sound: bool = False,
+    codec: str = "ffv1", sound: bool = False, options: dict[str, str] | None = None,
 ) -> Path:  # fmt: skip
     """`pictures` pictures of `source`, made `shrink` times smaller, in `pix_fmt`, then cropped to `box`.
 
-    Times and colour tags are those of `source`; with `sound` also its packets of sound until the last picture ends.
+    `options` are the encoder's. Times and colour tags are those of `source`; with `sound` also its packets of sound
+    until the last picture ends.
     """
     with av.open(str(source)) as old, av.open(str(target), "w", options={"avoid_negative_ts": "disabled"}) as new:
         video, shown = old.streams.video[0], []
-        stream = new.add_stream(codec, rate=video.average_rate)
+        stream = new.add_stream(codec, rate=video.average_rate, options=options or {})
         copies = {s.index: new.add_stream_from_template(s, opaque=True) for s in old.streams.audio if sound}
         for _, picture in zip(range(pictures), old.decode(video), strict=False):
             shown.append(_cropped(picture, box, shrink, layout_of(pix_fmt)))

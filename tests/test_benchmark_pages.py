@@ -39,6 +39,7 @@ def test_tables_are_made_of_the_results_and_say_what_is_missing(tmp_path: Path) 
         "0.97 (0.96 … 0.98) of the speed of model only. Without reference: no network.",
         "| clip.avi, 64x48, bf16 | 9 | 2 | 3 | 0.200 | 6.00 | 4.80 | 80% | 0.10% | 1.5% | 2.24 |",
         "| clip.avi, 64x48, bf16 | near:2 | 7.00 | 51.5 dB |",
+        "| clip.avi, 64x48 | fp32 | 9 | 1 | 2 | 2 |",
         "| infer | 4.5 |",
         "With a device of 500 fps it carries 450 (440 … 460) fps.",
         "| SRVGG-16 eager | 195 | 501 |  |",
@@ -84,6 +85,13 @@ def results() -> dict[str, dict[str, Any]]:
             "cases": [
                 {"clip": "clip.avi", "size": "64x48", "precision": kind, "network": network, "program": program}
                 for kind in ("bf16", "fp32")
+            ],
+        },
+        "reuse_exact.json": {
+            "machine": machine,
+            "cases": [
+                {"clip": "clip.avi", "size": "64x48", "precision": "fp32", "network": network,
+                 "program": program[:1] * 2}
             ],
         },
         "pipeline_cost.json": {

@@ -12,7 +12,7 @@ from vidsr import errors
 
 def test_all_is_what_is_visible() -> None:
     assert dir(vidsr) == sorted(vidsr.__all__)
-    assert set(vidsr.__all__) == {"upscale", "Options", "Report", "__version__"} | {
+    assert set(vidsr.__all__) == {"upscale", "upscale_all", "Options", "Report", "__version__"} | {
         name for name, kind in vars(errors).items() if inspect.isclass(kind) and kind.__module__ == errors.__name__
     }
 

@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import upscale
+    from .api import upscale, upscale_all
     from .errors import (
         BusyError,
         DeviceError,
+        ExistsError,
         InputError,
         OutputError,
         ReaderGoneError,
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BusyError",
     "DeviceError",
+    "ExistsError",
     "InputError",
     "Options",
     "OutputError",
@@ -42,9 +44,10 @@ __all__ = [
     "WeightsError",
     "__version__",
     "upscale",
+    "upscale_all",
 ]
 
-_HOMES = {"upscale": "api", "Options": "options", "Report": "record"}
+_HOMES = {"upscale": "api", "upscale_all": "api", "Options": "options", "Report": "record"}
 """Modules of the names that are not errors."""
 
 

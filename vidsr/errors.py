@@ -2,6 +2,7 @@
 
 VidsrError                    exit code
 ├── UsageError                2    the call itself is wrong; nothing was touched
+│   └── ExistsError           2    the output is there already
 ├── InputError                3    the input cannot be used
 ├── OutputError               4    the output cannot be written
 │   ├── VerificationError     4    what was written is not what was sent
@@ -36,6 +37,10 @@ class UsageError(VidsrError):
     """The call is wrong: unknown names, values out of range, options that contradict each other."""
 
     exit_code = 2
+
+
+class ExistsError(UsageError):
+    """The output exists, and was not to be replaced."""
 
 
 class InputError(VidsrError):

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from .errors import BusyError, OutputError, UsageError
+from .errors import BusyError, ExistsError, OutputError
 
 if sys.platform == "win32":  # pragma: no cover
     import msvcrt
@@ -112,7 +112,7 @@ class Target:
     `path` is where libraries write meanwhile. A target that is no regular file (a pipe, a device) cannot be
     replaced, so it is written directly, and `direct` is true.
 
-    Raises UsageError when the target exists and `overwrite` is not set, OutputError when its folder cannot be
+    Raises ExistsError when the target exists and `overwrite` is not set, OutputError when its folder cannot be
     written, BusyError when another run is writing it.
     """
 
@@ -127,7 +127,7 @@ class Target:
 
     def _check_free(self, shown: Path, overwrite: bool) -> None:
         if self.final.is_file() and not overwrite:
-            raise UsageError(f"output {shown} exists", "-y replaces it; -o names another")
+            raise ExistsError(f"output {shown} exists", "-y replaces it; -o names another")
 
     def __enter__(self) -> Target:
         if self.direct:

@@ -103,6 +103,18 @@ class Options(BaseModel):
     ] = ()
     """Streams to leave out: data, attachments, cover, chapters, or incompatible (what the container cannot hold)."""
 
+    shards: Annotated[Literal["auto"] | int, Flag("--shards", "Long inputs", "auto|N")] = "auto"
+    """Segments into which the input is cut at keyframes, computed apart and joined without a seam; 1 does not cut it.
+    auto cuts long inputs, so that a run that dies goes on where it was, and what several devices share."""
+    devices: Annotated[str, Flag("--devices", "Long inputs", "auto|NAME,…")] = "auto"
+    """Devices that work at the same time, such as cuda:0,cuda:1 or cpu,cpu; auto is every GPU, else the CPU."""
+    cluster: Annotated[str | None, Flag("--cluster", "Long inputs", "ADDRESS")] = None
+    """Work on the machines of a Ray cluster: its address, such as auto or ray://head:10001; docs/cluster.md."""
+    work_dir: Annotated[Path | None, Flag("--work-dir", "Long inputs", "DIR")] = None
+    """Where finished segments lie until they are joined; a hidden folder beside the output when not given."""
+    resume: Annotated[bool, Flag("--resume/--no-resume", "Long inputs")] = True
+    """Go on with what an earlier run of the same command finished."""
+
     overwrite: Annotated[bool, Flag("-y/--overwrite", "Safety")] = False
     """Replace the output when it exists."""
     dry_run: Annotated[bool, Flag("--dry-run", "Safety")] = False
@@ -116,10 +128,10 @@ class Options(BaseModel):
     report: Annotated[Path | None, Flag("--report", "Safety", "FILE.json")] = None
     """Write the report of the run to this file."""
 
-    @field_validator("tile", "batch")
+    @field_validator("tile", "batch", "shards")
     @classmethod
     def _check_counts(cls, value: Literal["auto"] | int, info: Any) -> Literal["auto"] | int:
-        least = 1 if info.field_name == "batch" else 0
+        least = 0 if info.field_name == "tile" else 1
         if value != "auto" and value < least:
             raise ValueError(f"must be auto or at least {least}")
         if info.field_name == "tile" and value != "auto" and 0 < value < 16:
@@ -140,6 +152,13 @@ class Options(BaseModel):
     def _check_reuse(cls, value: str) -> str:
         if not re.fullmatch("exact|off|near:[1-9][0-9]?", value):
             raise ValueError("must be exact, off, or near:T with T from 1 to 99")
+        return value
+
+    @field_validator("devices")
+    @classmethod
+    def _check_devices(cls, value: str) -> str:
+        if value != "auto" and not all(re.fullmatch("cpu|mps|cuda(:[0-9]+)?", name) for name in value.split(",")):
+            raise ValueError("must be auto, or names such as cuda:0 or cpu with commas between")
         return value
 
     @field_validator("encoder_option")

@@ -241,8 +241,11 @@ def write(run: Run, path: Path, packets: Packets = encoded) -> tuple[Sent, tuple
         base = plan.source.time_base
         carrier = Carrier(plan.streams, run.source.container, output, run.shift * base, run.tally.emit)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
-        written = run.tally.timed("mux", muxer.write(packets(run, video)))
-        run.flow.run(lambda: deque(written, maxlen=0), "write")
+
+        def work() -> None:
+            deque(run.tally.timed("mux", muxer.write(packets(run, video))), maxlen=0)
+
+        run.flow.run(work, "write")
         streams = tuple(describe_stream(stream) for stream in output.streams)
         kinds = kinds_of(output)
         muxer.close()

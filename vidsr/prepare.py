@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import torch
 
-from .errors import InputError, OutputError, UsageError
+from .errors import ExistsError, InputError, OutputError, UsageError
 from .events import Notice
 from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
@@ -91,7 +91,7 @@ def _check_output(input: Path, output: Path, options: Options) -> None:
     if same_file(input, output):
         raise UsageError(f"output {output} is the input itself", "name another file with -o")
     if output.is_file() and not options.overwrite:
-        raise UsageError(f"output {output} exists", "-y replaces it; -o names another")
+        raise ExistsError(f"output {output} exists", "-y replaces it; -o names another")
     if not output.resolve().parent.is_dir():
         raise OutputError(f"output folder {output.parent} does not exist", "create it, or name another with -o")
     output.resolve().exists()  # raises what cannot be named

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .. import presets
-from ..errors import UsageError
+from ..errors import ExistsError, UsageError
 from ..options import Options, choices, flag_of
-from .messages import say
+from .messages import say, say_error
 from .progress import current, listening
 
 if TYPE_CHECKING:
@@ -69,35 +69,43 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 @_with_options
 @click.command(cls=GroupedCommand)
-@click.argument("input", required=False, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path(path_type=Path))
 @click.option("-i", "--input", "input_option", type=click.Path(path_type=Path), help="Input, in place of the argument.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
     help="Output file or folder; <stem>_<model>_x<scale> beside the input when not given.",
 )  # fmt: skip
-def upscale(input: Path | None, input_option: Path | None, output: Path | None, **values: Any) -> None:
-    """Upscale the video INPUT.
+def upscale(inputs: tuple[Path, ...], input_option: Path | None, output: Path | None, **values: Any) -> None:
+    """Upscale the video INPUT, or several of them, or every video of a folder.
 
-    The output has its name only once it is complete and verified; the input is never changed.
+    The output has its name only once it is complete and verified; the input is never changed. Of several inputs those
+    whose outputs exist are passed over.
     """
     chosen = presets.apply(_given(values))
-    source = _one_input(input, input_option)
-    if chosen.dry_run:
-        _describe(source, output, chosen)
-        return
+    sources = _inputs(inputs, input_option)
     from .. import api
 
+    if len(sources) > 1 or sources[0].is_dir():
+        if chosen.dry_run:
+            _describe_all(sources, output, chosen)
+            return
+        with listening() as emit:
+            outcomes = api.upscale_all(sources, output, options=chosen, emit=emit)
+        click.get_current_context().exit(tell_all(outcomes))
+    if chosen.dry_run:
+        _describe(sources[0], output, chosen)
+        return
     with listening() as emit:
-        report = api.upscale(source, output, options=chosen, emit=emit)
+        report = api.upscale(sources[0], output, options=chosen, emit=emit)
     tell(report)
     click.get_current_context().exit(report.exit_code)
 
 
-def _one_input(argument: Path | None, option: Path | None) -> Path:
-    if argument is not None and option is not None:
-        raise UsageError(f"the input is given twice, as {argument} and as {option}", "leave out -i or the argument")
-    chosen = argument or option
-    if chosen is None:
+def _inputs(arguments: tuple[Path, ...], option: Path | None) -> tuple[Path, ...]:
+    if arguments and option is not None:
+        raise UsageError(f"the input is given twice, as {arguments[0]} and as {option}", "leave out -i or the argument")
+    chosen = arguments or ((option,) if option else ())
+    if not chosen:
         raise UsageError("no input is given", "vidsr upscale INPUT [-o OUTPUT]")
     return chosen
 
@@ -108,6 +116,33 @@ def _describe(input: Path, output: Path | None, options: Options) -> None:
     with listening() as emit:
         text = api.describe(input, output, options, emit)
     click.echo(text)
+
+
+def _describe_all(sources: tuple[Path, ...], output: Path | None, options: Options) -> None:
+    from ..jobs.batch import pairs
+
+    for number, (source, target) in enumerate(pairs(sources, output, options, make=False)):
+        click.echo("\n" * bool(number), nl=False)
+        _describe(source, target, options)
+
+
+def tell_all(outcomes: dict[Path, Report | Exception]) -> int:
+    """What became of each file, on stderr, and the exit code of them all: that of the first that failed."""
+    codes, counts = [0], {"done": 0, "done before": 0, "failed": 0}
+    for path, outcome in outcomes.items():
+        if isinstance(outcome, ExistsError):
+            counts["done before"] += 1
+        elif isinstance(outcome, Exception):
+            counts["failed"] += 1
+            say(f"{path}:")
+            codes.append(say_error(outcome, verbose=current().verbose, as_json=current().kind == "json"))
+        else:
+            counts["done"] += 1
+            tell(outcome)
+            codes.append(outcome.exit_code)
+    if not current().quiet and current().kind != "json":
+        say(f"{len(outcomes)} files: {', '.join(f'{count} {what}' for what, count in counts.items() if count)}")
+    return next(filter(None, codes), 0)
 
 
 def tell(report: Report) -> None:

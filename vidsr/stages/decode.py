@@ -83,6 +83,8 @@ class Expected:
     """
 
     context: VideoCodecContext
+    amid: bool = False
+    """Whether the packets begin in the middle of a film: that some refer to what is before is no news then."""
     skipped: int = 0
     """Packets before the first key picture that gave no picture."""
     _owed: list[int] = field(default_factory=list)
@@ -152,7 +154,7 @@ class Decoder:
                 self._last = RawFrame(self._planes(picture, place), place, picture.duration or 0)
                 yield self._last
         yield from self._bridge(expected.missing_before(None))
-        if expected.skipped:
+        if expected.skipped and not expected.amid:
             what = f"{expected.skipped} packets before the first key picture gave no picture"
             self.emit(Notice(f"{what}: the input begins between two of them", "warning"))
 

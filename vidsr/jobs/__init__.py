@@ -1,0 +1,1 @@
+"""Long inputs cut into segments, computed by worker processes, journaled, resumed and joined."""

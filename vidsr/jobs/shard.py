@@ -1,0 +1,257 @@
+"""What a worker does with a film: prepares it, computes its segments, joins them."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from functools import partial
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.packet import Packet
+
+from ..account import report_of, settle, verified
+from ..errors import VerificationError
+from ..events import Emit, Event, Progress, Stage
+from ..flow import Cancel, Flow
+from ..hardware import accelerate
+from ..media.containers import muxer_options
+from ..options import Options
+from ..pipeline import Run, add_video, encoded, first_frame, prepared, write
+from ..prepare import Plan, describe
+from ..record import Tally
+from ..runtime.interface import Runtime
+from ..stages.decode import Decoder, Expected, one_each, pictures
+from ..stages.source import Source, open_source, packets
+from .devices import segment_frames
+from .entry import place
+from .join import joined, load
+from .messages import Task, event_from_json, event_to_json
+from .plan import ShardPlan, Span, cut, scan
+from .segment import Header, Sealed, SegmentWriter
+
+ENGINE = ("runtime", "precision", "batch", "tile", "overlap", "ramp")
+"""What of an engine decides on the numbers that come out: the same for every segment of a film."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A film whose plan is settled, and the network that computes it here."""
+
+    spec: dict[str, Any]
+    plan: Plan
+    shift: int
+    runner: Runtime
+
+
+class Workshop:
+    """What one worker keeps from task to task. `device` is what its tasks run on."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self._opened: Opened | None = None
+
+    def do(self, task: Task, say: Emit, cancel: Cancel) -> dict[str, Any]:
+        """The result of a task, as JSON values; `say` hears its events. Raises the errors of `vidsr.errors`."""
+        work = {"prepare": self.prepare, "segment": self.segment, "join": self.join}[task.kind]
+        return work(task.body, say, cancel)
+
+    def prepare(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
+        """Check everything, settle on the first frame how the network runs, and cut the input into segments."""
+        heard: list[Event] = []
+        film = self._open(body["film"], _both(say, heard.append), cancel)
+        plan = film.plan
+        found = {"output": str(plan.output), "facts": facts(film)}
+        self._opened = replace(film, spec=film.spec | found)  # as the tasks that follow will say it
+        return {
+            **found,
+            "rate": float(plan.source.rate or 0),
+            "described": describe(plan),
+            "plan": body.get("plan") or self._cut(body, plan, cancel).to_json(),
+            "events": _lasting(heard),
+        }
+
+    def segment(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
+        """Compute one segment into the file `path`; it is on the disk when this returns."""
+        film = self._open(body["film"], say, cancel)
+        span = Span.from_json(body["span"])
+        heard: list[Event] = []
+        tally = Tally(_inside(span, film.plan.source.time_base, _both(say, heard.append)))
+        with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
+            run = _part(film, source, span, tally, cancel)
+            sealed = record(run, Path(body["path"]))
+            settle(run)
+            _check(run, span)
+        return {
+            **asdict(sealed),
+            "frames": len(tally.pts),
+            "reused": tally.reused,
+            "computed": tally.computed,
+            "kept": tally.kept,
+            "runtime": tally.runtime,
+            "precision": tally.precision,
+            "clocks": tally.clocks,
+            "events": _lasting(heard),
+        }
+
+    def join(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
+        """Write the segments and the carried streams to the file `path`, verify it, and account for it all."""
+        film = self._open(body["film"], say, cancel)
+        heard: list[Event] = []
+        tally = load(body["segments"], body["events"], _both(say, heard.append))
+        with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
+            run = _run(film, source, tally, cancel, iter(()))
+            known = {event_from_json(event) for event in body["events"]}  # the segments read the same packets
+            path, read = Path(body["path"]), packets(source, run.carried.append, _unknown(known, tally.emit))
+            sent, streams = write(run, path, partial(joined, segments=body["segments"], read=read))
+            checks = verified(run, sent, path)
+        report = report_of(film.plan, tally, streams, checks)
+        return {"report": asdict(report) | {"pts": list(report.pts)}, "events": _lasting(heard)}
+
+    def _open(self, spec: dict[str, Any], say: Emit, cancel: Cancel) -> Opened:
+        """The film of `spec`: kept from the task before where it is the same one."""
+        if self._opened is None or self._opened.spec != spec:
+            self._opened = None  # gives its memory back
+            self._opened = self._planned(spec, say, cancel)
+        return self._opened
+
+    def _planned(self, spec: dict[str, Any], say: Emit, cancel: Cancel) -> Opened:
+        options = Options(**spec["options"]).model_copy(update={"device": self.device})
+        output = None if spec["output"] is None else Path(spec["output"])
+        with closing(open_source(Path(spec["input"]), options.max_pixels)) as source:
+            job = prepared(source, output, options, Tally(say), Flow(cancel))
+            if spec["facts"] is None:
+                job.flow.apart(partial(first_frame, job), "first frame")
+                engine = job.inference.settled
+            else:
+                engine = replace(job.plan.engine, **spec["facts"]["engine"])
+            job.plan = replace(job.plan, engine=engine)
+            return Opened(spec, job.plan, job.shift, job.inference.runner)
+
+    def _cut(self, body: dict[str, Any], plan: Plan, cancel: Cancel) -> ShardPlan:
+        def heartbeat(event: Event) -> None:
+            cancel.check()
+
+        found = scan(plan.input, plan.options.max_pixels, heartbeat)
+        frames = segment_frames(plan.engine.device.type, plan.source.width, plan.source.height)
+        return cut(found, body["shards"], frames)
+
+
+def facts(film: Opened) -> dict[str, Any]:
+    """What else than options decides on the result: it must be the same for all segments, also after a resume."""
+    plan = film.plan
+    return {
+        "engine": {name: getattr(plan.engine, name) for name in ENGINE},
+        "device": plan.engine.device.type,
+        "weights": plan.network.sha256,
+        "encoder": [plan.encoder.libav, plan.pix_fmt, plan.settings],
+        "size": [plan.target.width, plan.target.height],
+        "container": plan.container,
+        "versions": {name: version(name) for name in ("vidsr-upscaler", "torch", "av")},
+    }
+
+
+def record(run: Run, path: Path) -> Sealed:
+    """Compute the run's frames into a segment file. Raises OutputError."""
+    with av.open(
+        _Nowhere(), "w", format=run.plan.container, container_options=muxer_options(run.plan.container)
+    ) as unwritten:
+        video = add_video(unwritten, run)
+
+        def work() -> Sealed:
+            made = encoded(run, video)
+            first = next(made)  # by now the encoder is open
+            context = video.codec_context
+            size = context.width, context.height
+            header = Header(str(first.time_base), context.codec.name, bytes(context.extradata or b""), *size)
+            with SegmentWriter(path, header) as writer:
+                for packet in run.tally.timed("mux", chain([first], made)):
+                    writer.write(packet)
+                return writer.close()
+
+        return run.flow.run(work, "write")
+
+
+class _Nowhere(io.RawIOBase):
+    """Where a container lies that is never written: encoders are set up by the container they are meant for."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def _part(film: Opened, source: Source, span: Span, tally: Tally, cancel: Cancel) -> Run:
+    """The run that computes `span` of the film."""
+    accelerate(source, film.plan.options, film.plan.engine.device)
+    read = tally.timed("source", place(source, span.entry, tally.emit))
+    run = _run(film, source, tally, cancel, read)
+    run.range, run.expected.amid = (span.start, span.end), span.entry is not None
+    return run
+
+
+def _run(film: Opened, source: Source, tally: Tally, cancel: Cancel, read: Iterator[Packet[Any]]) -> Run:
+    """A run of the film on the packets `read` of its video."""
+    plan, context = film.plan, source.video.codec_context
+    expected = Expected(context)
+    shown = pictures(expected.watch(read), context, tally.emit)
+    decoder = Decoder(plan.source, plan.options.deinterlace, tally.emit)
+    return Run(plan, source, shown, expected, decoder, deque(), film.shift, tally, Flow(cancel), runner=film.runner)
+
+
+def _check(run: Run, span: Span) -> None:
+    """Every packet of the segment's range became a frame, or its loss was declared.
+
+    An input that is not cut may be in any state; then the claims of its header are what it is held against.
+    """
+    if span.start is None and span.end is None:
+        return
+    lost = run.tally.losses or (run.expected.skipped and not run.expected.amid)
+    if one_each(run.source.video.codec_context) and not lost and len(run.tally.pts) != span.frames:
+        raise VerificationError(
+            f"segment {span.number} of {run.plan.input} holds {len(run.tally.pts)} frames, "
+            f"and {span.frames} packets lie in its range",
+            "the input was changed while it was read, or please report this; --shards 1 does not cut it",
+        )
+
+
+def _inside(span: Span, base: Fraction, emit: Emit) -> Emit:
+    """Tells only events of the segment's own time: what lies before it is decoded, not kept, and told by another."""
+    start = float("-inf") if span.start is None else float(span.start * base)
+    end = float("inf") if span.end is None else float(span.end * base)
+
+    def told(event: Event) -> None:
+        seconds = getattr(event, "seconds", None)
+        if isinstance(event, Progress) or seconds is None or start <= seconds < end:
+            emit(event)
+
+    return told
+
+
+def _both(*listeners: Callable[[Event], None]) -> Emit:
+    def told(event: Event) -> None:
+        for listener in listeners:
+            listener(event)
+
+    return told
+
+
+def _unknown(known: set[Event], emit: Emit) -> Emit:
+    def told(event: Event) -> None:
+        if event not in known:
+            emit(event)
+
+    return told
+
+
+def _lasting(events: list[Event]) -> list[dict[str, Any]]:
+    """The events that belong to the account of the film."""
+    return [event_to_json(event) for event in events if not isinstance(event, Progress | Stage)]
