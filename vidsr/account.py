@@ -35,7 +35,7 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
     claims = missing or "the input is as long as it states"
     if not source.claims.any:
         claims = "the input states no length, so its completeness could not be checked"
-    return (*verify(path, run.plan.container, sent), claims)
+    return (*verify(path, sent, run.flow.cancel.check), claims)
 
 
 def _tell_gaps(run: Run) -> None:

@@ -49,6 +49,8 @@ def _upscale(input: Path, output: Path | None, options: Options, emit: Emit) -> 
         return report
     from .pipeline import run
 
+    if options.devices != "auto":
+        options = options.model_copy(update={"device": options.devices})
     return run(input, output, options, emit)
 
 

@@ -346,6 +346,7 @@ def test_two_tasks_of_one_id_are_a_bug_that_is_noticed() -> None:
 
 def test_progress_adds_up_over_films_and_running_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(track, "PROGRESS_EVERY", 0.0)
+    monkeypatch.setattr(track, "SAME_EVERY", 0.0)
     film, events = Film("a", numbers(2)), list[Event]()
     film.rate = 2.0
     executor = Told(
@@ -367,8 +368,39 @@ def test_progress_adds_up_over_films_and_running_segments(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
+def test_progress_that_does_not_move_is_told_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, film, events = [1000.0], Film("a", []), list[Event]()
+    monkeypatch.setattr(track.time, "monotonic", lambda: now[0])
+    meter = track.Meter([track.Way(film, 0)], events.append)
+    for tick in range(100):
+        now[0] = 1000 + tick / 20
+        meter.tell([])
+    assert len(events) == 5
+    film.frames_done = 1
+    meter.tell([])
+    assert len(events) == 6
+
+
+def test_the_speed_counts_from_the_first_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparing takes seconds, and a beat comes once a second: neither is to distort the first figure."""
+    now, film, events = [1000.0], Film("a", []), list[Event]()
+    monkeypatch.setattr(track.time, "monotonic", lambda: now[0])
+    way = track.Way(film, 0)
+    meter = track.Meter([way], events.append)
+    for _ in range(5):
+        meter.tell([track.Job(way, Task("a:prepare", "prepare", {}), done=9)])
+        now[0] += 1
+    segment = track.Job(way, Task("a:0", "segment", {}))
+    meter.tell([segment])
+    now[0] += 1
+    segment.done = 20
+    meter.tell([segment])
+    assert [event.fps for event in events if isinstance(event, Progress)] == [0] * 6 + [20]
+
+
 def test_what_an_earlier_run_finished_is_progress_but_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(track, "PROGRESS_EVERY", 0.0)
+    monkeypatch.setattr(track, "SAME_EVERY", 0.0)
     film, events = Film("a", numbers(1)), list[Event]()
     prepared = film.prepared
 

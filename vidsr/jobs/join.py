@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
@@ -22,12 +22,15 @@ from .segment import SegmentReader
 _NEVER = Fraction(1 << 62)
 
 
-def load(segments: Sequence[dict[str, Any]], events: Iterable[dict[str, Any]], emit: Emit) -> Tally:
+def load(
+    segments: Sequence[dict[str, Any]], events: Iterable[dict[str, Any]], emit: Emit, check: Callable[[], None]
+) -> Tally:
     """The tally of a film whose segments are finished: their sums, and the pts of all frames in order."""
     tally = Tally(emit)
     for event in events:
         tally.count(event_from_json(event))
     for segment in segments:
+        check()
         tally.pts.extend(sorted(pts for pts, _ in SegmentReader(Path(segment["path"])).stamps()))
         tally.reused += segment["reused"]
         tally.computed += segment["computed"]
@@ -65,6 +68,7 @@ def joined(
         packets = _redated(packets, run.tally.pts, readers)
     times, reached = _times(read, run.shift), -_NEVER
     for packet in packets:
+        run.flow.cancel.check()
         while reached <= _decoded(packet):
             reached = next(times, _NEVER)
         packet.stream = video

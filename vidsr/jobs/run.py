@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,9 +15,12 @@ from ..record import Report
 from ..stages.source import open_source
 from .devices import SEGMENT_PIXELS, cuda_count, devices_for
 from .film import Film
-from .local import Local
+from .local import STALL, Local
 from .messages import Executor
 from .supervise import Supervisor
+
+BUILD = 3600.0
+"""Seconds that building a TensorRT engine may take."""
 
 LONG = 2
 """An input of more than so many segments' worth of work is cut without being asked for."""
@@ -27,20 +31,23 @@ def wanted(input: Path, options: Options) -> bool:
     be, InputError when the input cannot be opened.
     """
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
-    if not _is_file(input):
-        if asked and input.exists():
-            hint = "leave out --shards, --devices and --cluster"
-            raise UsageError(f"input {input} is no regular file and cannot be cut", hint)
+    why = _why_not(input)
+    if why and asked and input.exists():
+        raise UsageError(f"{why}: --shards, --devices and --cluster are not possible", "leave them out")
+    if why:
         return False
     return asked or (options.shards == "auto" and _pixels(input, options) > LONG * SEGMENT_PIXELS[_kind(options)])
 
 
-def _is_file(path: Path) -> bool:
-    """Whether it can be read as often as one likes; a pipe can be read only once."""
+def _why_not(input: Path) -> str:
+    """Why workers cannot compute `input`; empty if they can."""
+    if sys.platform == "win32":
+        return "worker processes need a system with pipes that can be waited for"
     try:
-        return path.is_file()
+        whole = input.is_file()
     except OSError:  # no name at all: what opens it tells why
-        return False
+        whole = False
+    return "" if whole else f"input {input} is no regular file and can be read only once"
 
 
 def _kind(options: Options) -> str:
@@ -83,7 +90,9 @@ def _executor(options: Options) -> Executor:
         from .ray import Cluster
 
         return Cluster(options.cluster)
-    return Local(devices_for(options))
+    # Building an engine is one long call, in which nothing can be seen to move.
+    stall = STALL if not options.runtime.startswith("tensorrt") else BUILD
+    return Local(devices_for(options), stall=stall)
 
 
 def _once(emit: Emit) -> Emit:

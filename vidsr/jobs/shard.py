@@ -105,7 +105,7 @@ class Workshop:
         """Write the segments and the carried streams to the file `path`, verify it, and account for it all."""
         film = self._open(body["film"], say, cancel)
         heard: list[Event] = []
-        tally = load(body["segments"], body["events"], _both(say, heard.append))
+        tally = load(body["segments"], body["events"], _both(say, heard.append), cancel.check)
         with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
             run = _run(film, source, tally, cancel, iter(()))
             known = {event_from_json(event) for event in body["events"]}  # the segments read the same packets
@@ -132,7 +132,7 @@ class Workshop:
                 engine = job.inference.settled
             else:
                 engine = replace(job.plan.engine, **spec["facts"]["engine"])
-            job.plan = replace(job.plan, engine=engine)
+            job.plan = replace(job.plan, engine=engine, settings=_portable(job.plan))
             return Opened(spec, job.plan, job.shift, job.inference.runner)
 
     def _cut(self, body: dict[str, Any], plan: Plan, cancel: Cancel) -> ShardPlan:
@@ -177,6 +177,14 @@ def record(run: Run, path: Path) -> Sealed:
                 return writer.close()
 
         return run.flow.run(work, "write")
+
+
+def _portable(plan: Plan) -> dict[str, str]:
+    """The encoder's options. x265 writes into its headers on what machine it ran, and headers must be equal."""
+    if plan.encoder.libav != "libx265":
+        return plan.settings
+    words = plan.settings.get("x265-params", "")
+    return plan.settings | {"x265-params": f"{words}:info=0".lstrip(":")}
 
 
 class _Nowhere(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,9 @@ from .messages import Task
 TRIES = 3
 """How often a task is tried whose worker fails."""
 PROGRESS_EVERY = 0.1
-"""Seconds between two Progress events."""
+"""Seconds between two Progress events, at least."""
+SAME_EVERY = 1.0
+"""The same, while nothing is finished."""
 WINDOW = 10.0
 """Seconds over which frames per second are measured."""
 
@@ -93,29 +96,37 @@ class Meter:
 
     def __init__(self, ways: Sequence[Way], emit: Emit) -> None:
         self._ways, self._emit = ways, emit
-        self._next = 0.0
+        self._told = -math.inf
+        self._said: tuple[int, int | None] | None = None
+        self._begun = False
         self._past: deque[tuple[float, int]] = deque()
-        """Times, on the monotonic clock, and how many frames were finished then."""
+        """Times, on the monotonic clock, and how many frames this run had finished then."""
 
     def tell(self, running: Iterable[Job], *, now: bool = False) -> None:
         """Tell how many frames are finished, when it is time to, or `now`."""
         clock = time.monotonic()
-        if clock < self._next and not now:
+        if clock < self._told + PROGRESS_EVERY and not now:
             return
-        self._next = clock + PROGRESS_EVERY
+        computing = [job for job in running if job.task.kind == "segment"]
         frames = [way.film.frames_done for way in self._ways]
-        for job in running:
-            if job.task.kind == "segment":
-                frames[job.way.number] += job.done
+        for job in computing:
+            frames[job.way.number] += job.done
         totals = [way.film.frames_total for way in self._ways]
-        total = None if None in totals else sum(filter(None, totals))
-        rates = [way.film.rate for way in self._ways]
-        seconds = sum(done / rate for done, rate in zip(frames, rates, strict=True) if rate)
-        fps = self._fps(clock, sum(frames) - sum(way.earlier for way in self._ways))
-        self._emit(Progress(sum(frames), total, seconds, fps))
+        said = sum(frames), None if None in totals else sum(filter(None, totals))
+        fps = self._fps(clock, said[0] - sum(way.earlier for way in self._ways), bool(computing))
+        if said != self._said or clock >= self._told + SAME_EVERY or now:
+            self._told, self._said = clock, said
+            self._emit(Progress(*said, self._seconds(frames), fps))
 
-    def _fps(self, clock: float, done: int) -> float:
-        """Frames per second over the last seconds; 0 while a worker that ended has taken back more than was done."""
+    def _seconds(self, frames: Sequence[int]) -> float:
+        return sum(done / way.film.rate for done, way in zip(frames, self._ways, strict=True) if way.film.rate)
+
+    def _fps(self, clock: float, done: int, computing: bool) -> float:
+        """Frames per second over the last seconds, from when the first segment was begun; 0 while a worker that ended
+        has taken back more than was done."""
+        if not self._begun:
+            self._past.clear()
+            self._begun = computing or done > 0
         self._past.append((clock, done))
         while len(self._past) > 2 and self._past[1][0] <= clock - WINDOW:
             self._past.popleft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -44,21 +44,24 @@ class Sent:
     """Seconds of the first packet of each carried stream."""
 
 
-def verify(path: Path, format: str, sent: Sent) -> tuple[str, ...]:
-    """What was checked and holds, in words. Raises VerificationError for the first thing that does not."""
+def verify(path: Path, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
+    """What was checked and holds, in words; `check` is called now and then, and may raise.
+
+    Raises VerificationError for the first thing that does not hold.
+    """
     try:
         with av.open(f"file:{path.resolve()}", metadata_errors="replace") as container:
-            return _compare(container, sent)
+            return _compare(container, sent, check)
     except (av.error.FFmpegError, EOFError) as error:
         raise VerificationError(f"output {path} cannot be opened again: {reason(error)}") from error
 
 
-def _compare(container: InputContainer, sent: Sent) -> tuple[str, ...]:
+def _compare(container: InputContainer, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
     found = kinds_of(container)
     if found != sent.kinds:
         raise _difference("streams", dict(found), dict(sent.kinds))
     video = container.streams.video[0]
-    pts, packets, first = _scan(container, video)
+    pts, packets, first = _scan(container, video, check)
     _check_video(pts, video, sent)
     shift = _check_carried(packets, first, Fraction(int(pts[0])) * Fraction(video.time_base or 0), sent)
     _check_picture(container, video, sent)
@@ -91,12 +94,15 @@ def _unsent(packet: Packet[Any]) -> bool:
     return is_pause(packet) or is_cover(packet.stream) or _made_by_muxer(packet.stream)
 
 
-def _scan(container: InputContainer, video: VideoStream) -> tuple[Stamps, Counter[int], dict[int, Fraction]]:
+def _scan(
+    container: InputContainer, video: VideoStream, check: Callable[[], None]
+) -> tuple[Stamps, Counter[int], dict[int, Fraction]]:
     """pts of the video, and packets and first time of every other stream, by reading the file without decoding."""
     pts = array("q")  # eight bytes for each frame of a film
     packets: Counter[int] = Counter()
     first: dict[int, Fraction] = {}
     for packet in container.demux():
+        check()
         if packet.size == 0 or _unsent(packet):
             continue
         if packet.pts is None:
