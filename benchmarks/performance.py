@@ -1,6 +1,6 @@
-"""The tables of docs/performance.md, made from benchmarks/results.
+"""The tables of docs/performance.md, docs/long-runs.md and README.md, made from benchmarks/results.
 
-    python -m benchmarks.performance            writes them into the page, between their marks; the prose stays
+    python -m benchmarks.performance            writes them into the pages, between their marks; the prose stays
     python -m benchmarks.performance --check    says whether they are those of the results
 
 A table or picture begins with `<!-- table: NAME -->` and ends with `<!-- end -->`. What was not measured says so.
@@ -18,7 +18,8 @@ from typing import Any
 from .charts import published
 from .common import RESULTS
 
-PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = (DOCS / "performance.md", DOCS / "long-runs.md", DOCS.parent / "README.md")
 MARKS = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Row = tuple[object, ...]
@@ -63,6 +64,23 @@ def peers(found: dict[str, Any]) -> str:
         f"The command line took {steady * 1000:.1f} ms per frame between its first and its last frame: {share} of the "
         f"speed of model only.{_absent(found)}"
     )
+
+
+def speeds(found: dict[str, Any]) -> str:
+    """The contestants a user would choose between, by the time for a frame."""
+    slower, frame = found["times_slower_than_model_only"], found["frame"]
+    chosen = {
+        "vidsr, the network": None, "vidsr, the whole command line": "vidsr, command line, steady", "ncnn, its fastest": "ncnn bf16",
+        "PyTorch as it is, fp32": "PyTorch fp32", "Real-ESRGAN (`RealESRGANer.enhance`)": "reference, enhance",
+    }  # fmt: skip
+    took = {name: item["seconds_median"] * 1000 for name, item in found["contestants"].items()}
+    rows = (
+        (shown, f"{took[name or found['model_only']]:.0f}", _range(slower[name]) if name else "1")
+        for shown, name in chosen.items()
+        if name is None or name in took
+    )
+    table = markdown(("", "ms per frame", "times the network alone"), rows)
+    return f"{frame['model']}, {frame['width']}x{frame['height']}, in turn in one run. {_about(found)}\n\n{table}"
 
 
 def _absent(found: dict[str, Any]) -> str:
@@ -160,14 +178,47 @@ def _number(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, int | float) else ""
 
 
+def scaling(found: dict[str, Any]) -> str:
+    """Sharded runs of workers that only wait, and what a segment costs besides its frames."""
+    rows = (
+        (run["workers"], run["segments"], run["frames"], f"{run['seconds']:.1f}", f"{run['efficiency']:.1%}")
+        for run in found["runs"]
+    )
+    cost, bare = found["per_segment"], found["bare"][0]
+    table = markdown(("workers", "segments", "frames", "seconds", "of the ideal"), rows)
+    once = f"A run of {bare['frames']} such frames that take no time took {bare['seconds']:.2f} s"
+    each = f"each further segment adds {cost['seconds'] * 1000:.0f} ms of a worker"
+    lead = f"{cost['supervisor_cpu_seconds'] * 1000:.1f} s of the supervisor's processor for 1,000 segments"
+    return (
+        f"Workers whose device takes {found['delay']:g} s per frame. {_about(found)}\n\n{table}\n\n{once}; {each}, and "
+        f"{lead}. Loading PyTorch, 2 to 4 s once for each worker, is left out."
+    )
+
+
+def kills(found: dict[str, Any]) -> str:
+    """Runs that were killed at random moments."""
+    killed = found["kills"]
+    who = f"{killed['supervisor']} times the supervisor, {killed['worker']} times a worker"
+    left = f"{found['processes_left']} processes and {found['files_left']} files were left"
+    return (
+        f"{found['trials']} films were killed {killed['supervisor'] + killed['worker']} times by SIGKILL at random "
+        f"moments ({who}), and {found['journals_cut']} journals cut at a random byte. After the last rerun "
+        f"{found['equal_to_undisturbed']} results equalled that of an undisturbed run; an incomplete file had the "
+        f"final name {found['partial_outputs']} times; {left}. {_about(found)}"
+    )
+
+
 TABLES: dict[str, tuple[str | None, Callable[[Any], str]]] = {
     "peers": ("peers.json", peers),
+    "speeds": ("peers.json", speeds),
     "published": (None, others),
     "reuse": ("reuse.json", reuse),
     "exact": ("reuse_exact.json", exact),
     "near": ("reuse.json", near),
     "pipeline": ("pipeline_cost.json", pipeline),
     "gpu": ("gpu_suite.json", gpu),
+    "scaling": ("scaling.json", scaling),
+    "kills": ("kills.json", kills),
 }
 """Each table, the result it is made from, and how."""
 
@@ -184,7 +235,7 @@ def table(name: str, results: Path = RESULTS) -> str:
     """The Markdown of a table or a picture. Raises KeyError for names that none has."""
     if name in PICTURES:
         file, words = PICTURES[name]
-        return f"![{words}]({file})" if PAGE.with_name(file).exists() else f"Not drawn yet: {words}."
+        return f"![{words}]({file})" if (DOCS / file).exists() else f"Not drawn yet: {words}."
     source, make = TABLES[name]
     if source is None:
         return make(None)
@@ -199,11 +250,11 @@ def filled(page: str, results: Path = RESULTS) -> str:
 
 
 def main(words: list[str]) -> int:
-    page = PAGE.read_text(encoding="utf-8")
-    fresh = filled(page)
+    pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
     if "--check" in words:
-        return int(page != fresh)
-    PAGE.write_text(fresh, encoding="utf-8")
+        return int(any(page != filled(page) for page in pages.values()))
+    for path, page in pages.items():
+        path.write_text(filled(page), encoding="utf-8")
     return 0
 
 

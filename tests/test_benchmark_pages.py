@@ -20,7 +20,7 @@ def test_published_speeds_name_their_source() -> None:
 
 
 def test_the_page_holds_what_was_measured() -> None:
-    page = performance.PAGE.read_text(encoding="utf-8")
+    page = "".join(path.read_text(encoding="utf-8") for path in performance.PAGES)
     assert page == performance.filled(page), "run: python -m benchmarks.performance"
     assert {
         name for _, name, _ in performance.MARKS.findall(page)
@@ -41,6 +41,8 @@ def test_tables_are_made_of_the_results_and_say_what_is_missing(tmp_path: Path) 
         "| clip.avi, 64x48, bf16 | near:2 | 7.00 | 51.5 dB |",
         "| clip.avi, 64x48 | fp32 | 9 | 1 | 2 | 2 |",
         "| infer | 4.5 |",
+        "| 8 | 40 | 2000 | 52.0 | 96.0% |",
+        "9 films were killed 11 times",
         "With a device of 500 fps it carries 450 (440 … 460) fps.",
         "| SRVGG-16 eager | 195 | 501 |  |",
         "* fused: DeviceError: gone",
@@ -73,7 +75,7 @@ def results() -> dict[str, dict[str, Any]]:
             "machine": machine, "threads": {"torch": 2}, "rounds": 3, "absent": {"reference": "no network"},
             "frame": {"model": "m", "width": 64, "height": 48}, "peak_gflops": {"bf16": three},
             "contestants": {"vidsr, model only, bf16": row(0.2, 0.5), "ncnn": row(0.3, 0.33), "peak": row(0.1, 1.0)},
-            "times_slower_than_model_only": {"ncnn": three},
+            "model_only": "vidsr, model only, bf16", "times_slower_than_model_only": {"ncnn": three},
             "difference": {"against": "PyTorch fp32", "pictures": {"ncnn": {"worst_code": 1, "psnr_db": 60.5}}},
             "command_line": {
                 "seconds_per_frame": {"steady": three},
@@ -103,6 +105,16 @@ def results() -> dict[str, dict[str, Any]]:
             "machine": machine,
             "steps": {"runtimes": {"items": {"SRVGG-16 eager": {"fps": 195.0, "tflops": 501.0},
                                              "fused": {"error": "DeviceError: gone"}}}},
+        },
+        "scaling.json": {
+            "machine": machine, "delay": 0.2,
+            "runs": [{"workers": 8, "segments": 40, "frames": 2000, "seconds": 52.0, "efficiency": 0.96}],
+            "bare": [{"frames": 2000, "seconds": 1.5}],
+            "per_segment": {"seconds": 0.03, "supervisor_cpu_seconds": 0.001},
+        },
+        "kills.json": {
+            "machine": machine, "trials": 9, "kills": {"supervisor": 5, "worker": 6, "nobody": 2}, "journals_cut": 3,
+            "equal_to_undisturbed": 9, "partial_outputs": 0, "processes_left": 0, "files_left": 0,
         },
         "timeline.json": {"frames": 2, "size": "64x48", "stages": lanes, "device": {}},
     }  # fmt: skip
