@@ -70,7 +70,8 @@ def speeds(found: dict[str, Any]) -> str:
     """The contestants a user would choose between, by the time for a frame."""
     slower, frame = found["times_slower_than_model_only"], found["frame"]
     chosen = {
-        "vidsr, the network": None, "vidsr, the whole command line": "vidsr, command line, steady", "ncnn, its fastest": "ncnn bf16",
+        "vidsr, the network": None, "vidsr, the whole command line": "vidsr, command line, steady",
+        "ncnn, its fastest": "ncnn bf16",
         "PyTorch as it is, fp32": "PyTorch fp32", "Real-ESRGAN (`RealESRGANer.enhance`)": "reference, enhance",
     }  # fmt: skip
     took = {name: item["seconds_median"] * 1000 for name, item in found["contestants"].items()}

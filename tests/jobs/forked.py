@@ -1,6 +1,6 @@
 """Whole runs with supervisor and workers in processes of their own, forked so that none has to load PyTorch.
 
-    python -m tests.jobs.forked          reads JSON lines {"clip", "output", "shards", "delay", "words"}
+    python -m tests.jobs.forked          reads JSON lines {"clip", "output", "shards", "delay", "most", "words"}
 
 For each line it forks a supervisor, and that forks its workers: `vidsr.jobs.run.upscale` with two CPU workers and a
 network that repeats pixels and takes `delay` seconds a frame. `started PID` and `ended CODE` are told on stdout.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -86,6 +87,8 @@ def supervise(job: dict[str, Any]) -> int:
     """One run, in this process; its exit code."""
     pipeline.load_model = slow(job["delay"])  # type: ignore[attr-defined]
     run._executor = lambda options: Local(["cpu"] * WORKERS, launch=Forked)  # type: ignore[assignment,arg-type]
+    if job["most"]:  # bytes in any file: what a full disk does, without one
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["most"], job["most"]))
     options = Options(codec="ffv1", precision="fp32", shards=job["shards"], **job["words"])
     try:
         with stoppable():
@@ -132,10 +135,10 @@ class Server:
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
-    def start(self, clip: Path, output: Path, shards: int = 6, delay: float = 0.0, **words: Any) -> int:
-        """Begin a run; the process id of its supervisor."""
+    def start(self, clip: Path, output: Path, shards: int = 6, delay: float = 0.0, most: int = 0, **words: Any) -> int:
+        """Begin a run; the process id of its supervisor. No file may grow beyond `most` bytes, if that is given."""
         assert self._process.stdin
-        job = {"clip": str(clip), "output": str(output), "shards": shards, "delay": delay, "words": words}
+        job = {"clip": str(clip), "output": str(output), "shards": shards, "delay": delay, "most": most, "words": words}
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         word, pid = self._answer().split()

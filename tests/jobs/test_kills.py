@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kills import DELAY, SHARDS, trial
+from benchmarks.kills import DELAY, SHARDS, same, trial
 from tests.clips import make_clip
 from tests.jobs.forked import Server, processes_of, workers_of
 from tests.jobs.test_entry import CLOSED
@@ -79,9 +79,7 @@ def test_a_signal_stops_the_workers_and_keeps_what_is_done(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mkv"]
 
 
-def test_workers_that_always_die_end_the_run_with_the_first_cause(
-    run: Server, clip: Path, tmp_path: Path
-) -> None:
+def test_workers_that_always_die_end_the_run_with_the_first_cause(run: Server, clip: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mkv"
     pid = run.start(clip, output, SHARDS, delay=0.2)
     until = time.monotonic() + 30
@@ -92,3 +90,21 @@ def test_workers_that_always_die_end_the_run_with_the_first_cause(
     assert run.end() == 6
     assert "failed 3 times, first because worker" in run.said.read_text()
     assert not output.exists()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.97], ids=["journal", "segment", "join"])
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(
+    share: float, run: Server, clip: Path, tmp_path: Path
+) -> None:
+    output, whole = tmp_path / "out.mkv", tmp_path / "whole.mkv"
+    run.start(clip, whole, SHARDS)
+    assert run.end() == 0
+    run.start(clip, output, 2, most=int(whole.stat().st_size * share / (1 if share > 0.9 else 2)))
+    assert run.end() == 4
+    said = run.said.read_text().splitlines()[-1]
+    assert "work folder" in said or "output" in said
+    assert not output.exists()
+    run.start(clip, output, 2)
+    assert run.end() == 0
+    assert same(output, whole)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mkv", "whole.mkv"]

@@ -27,6 +27,7 @@ from ..options import Options
 from ..pipeline import Run, add_video, encoded, first_frame, prepared, write
 from ..prepare import Plan, describe
 from ..record import Tally
+from ..runtime.fused import Fused
 from ..runtime.interface import Runtime
 from ..stages.decode import Decoder, Expected, one_each, pictures
 from ..stages.source import Source, open_source, packets
@@ -132,8 +133,11 @@ class Workshop:
                 engine = job.inference.settled
             else:
                 engine = replace(job.plan.engine, **spec["facts"]["engine"])
+            runner = job.inference.runner
+            if isinstance(runner, Fused) and spec["facts"] is not None:
+                runner.fix(spec["facts"]["kernels"])
             job.plan = replace(job.plan, engine=engine, settings=_portable(job.plan))
-            return Opened(spec, job.plan, job.shift, job.inference.runner)
+            return Opened(spec, job.plan, job.shift, runner)
 
     def _cut(self, body: dict[str, Any], plan: Plan, cancel: Cancel) -> ShardPlan:
         def heartbeat(event: Event) -> None:
@@ -149,6 +153,7 @@ def facts(film: Opened) -> dict[str, Any]:
     plan = film.plan
     return {
         "engine": {name: getattr(plan.engine, name) for name in ENGINE},
+        "kernels": film.runner.chosen() if isinstance(film.runner, Fused) else {},
         "device": plan.engine.device.type,
         "weights": plan.network.sha256,
         "encoder": [plan.encoder.libav, plan.pix_fmt, plan.settings],

@@ -10,9 +10,9 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -118,6 +118,21 @@ class Fused:
             coding.source(source, color, self.device),
             coding.target(target, target_color, self.device, dither=dither),
         )
+        self._prepared.clear()
+
+    def chosen(self) -> dict[str, Any]:
+        """How the convolutions are cut up, in JSON's values: what `fix` takes, so that others round as this one does.
+
+        Empty before the first frame, after which it is measured.
+        """
+        configs = [self._config, *(prepared.state.config for prepared in self._prepared.values())]
+        return asdict(configs[-1]) if configs[-1] else {}
+
+    def fix(self, chosen: dict[str, Any]) -> None:
+        """Cut the convolutions up as another one does, from which `chosen` is."""
+        from .kernels.conv import Config
+
+        self._config = Config(**chosen)
         self._prepared.clear()
 
     def reset(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,16 @@ def fused_like(runtime: Fused) -> Fused:
     fresh = fused(runtime.device, runtime._config)
     fresh._network = runtime._network
     return fresh
+
+
+def test_what_was_chosen_can_be_given_to_another(device):
+    first, second = fused(device, WALK), fused(device, None)
+    assert second.chosen() == {}
+    second._network = first._network
+    second.fix(first.chosen())
+    assert second.chosen() == first.chosen() == json.loads(json.dumps(first.chosen()))
+    source = planes(device, TALL, 20, 24)
+    assert same(first.planes(source, reuse=False), second.planes(source, reuse=False))
 
 
 def psnr(a: Tensor, b: Tensor) -> float:

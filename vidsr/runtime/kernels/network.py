@@ -56,7 +56,8 @@ class State:
 
     With `kept`, every layer has a feature map of its own, which outlives the frame; without, two take turns. `rgb`
     (3 H W float32) holds the input, `bad` (one int32) whether a value of the last frame was not finite, `share`
-    (float32, no dimensions) the mean over the layers of the part of the tiles that the last frame computed.
+    (float32, no dimensions) the mean over the layers of the part of the tiles that the last frame computed. `config` says
+    how the convolutions are cut up.
     """
 
     def __init__(
@@ -74,9 +75,9 @@ class State:
         self._maps = [*(maps[layer % number] for layer in range(depth - 1)), detail]
         sides = (height * scale, width * scale) if target.family == YUV else (0, 0)
         self._differences = torch.zeros(2, *sides, device=device)
-        self._config = config or self._fastest()
+        self.config = config or self._fastest()
         self._tiles = whole(height, width, TILE, device)
-        self._strips = whole(height, width, self._config.segment_rows, device)
+        self._strips = whole(height, width, self.config.segment_rows, device)
         self._prepare_changes()
 
     def _fastest(self) -> Config:
@@ -136,5 +137,5 @@ class State:
         height, width, maps = self.height, self.width, self._maps
         first(self.rgb, self.network.first, maps[0], layers[0], height, width)
         for layer, x, y, segments in zip(self.network.layers, maps, maps[1:], layers[1:], strict=False):
-            conv(x, layer, y, segments, height, width, self._config)
+            conv(x, layer, y, segments, height, width, self.config)
         to_planes(maps[-1], self.rgb, self._differences, out, self._target, self.bad, luma, chroma, self.network.scale)
