@@ -1,9 +1,10 @@
 """A vidsr command line in processes of their own, without the cost of starting one: for signals and limits.
 
-    python -m tests.child          reads JSON lines {"args": [...], "delay": 0.02, "close": false}
+    python -m tests.child          reads JSON lines {"args": [...], "delay": 0.02, "close": false, "pipes": ["a", "b"]}
 
 For each line it forks; the fork is `vidsr ARGS` with a network that repeats pixels and takes `delay` seconds a frame.
-`started PID` and `ended CODE` are told on stdout, CODE negative for the signal that ended it.
+`pipes` are named pipes that become its stdin and stdout, in place of nothing. `started PID` and `ended CODE` are told
+on stdout, CODE negative for the signal that ended it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,14 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def join(stdin: str = "", stdout: str = "") -> None:
+    """Let two named pipes be stdin and stdout; each waits for its other end."""
+    for fd, name, mode in ((0, stdin, os.O_RDONLY), (1, stdout, os.O_WRONLY)):
+        other = os.open(name or os.devnull, mode)
+        os.dup2(other, fd)
+        os.close(other)
+
+
 def serve() -> None:
     """Fork a run for every line of stdin."""
     torch.set_num_threads(1)
@@ -51,6 +61,7 @@ def serve() -> None:
         if pid == 0:
             if job.get("close"):
                 os.close(2)
+            join(*job.get("pipes", ()))
             pipeline.load_model = slow(job["delay"])  # type: ignore[attr-defined]
             os._exit(main.run(job["args"]))
         say(f"started {pid}")
@@ -62,7 +73,7 @@ class Child:
 
     def __init__(self, folder: Path) -> None:
         self.said = folder / "stderr.txt"
-        with self.said.open("wb") as stderr:
+        with self.said.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.child"],
                 stdin=subprocess.PIPE,
@@ -78,10 +89,12 @@ class Child:
         assert self._process.stdout
         return self._process.stdout.readline().strip()
 
-    def start(self, args: list[str], delay: float = 0.0, close: bool = False) -> int:
+    def start(self, args: list[str], delay: float = 0.0, close: bool = False, pipes: Sequence[str] = ()) -> int:
         """Begin a run; its process id."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps({"args": args, "delay": delay, "close": close}) + "\n")
+        self._process.stdin.write(
+            json.dumps({"args": args, "delay": delay, "close": close, "pipes": list(pipes)}) + "\n"
+        )
         self._process.stdin.flush()
         word, pid = self._answer().split()
         assert word == "started"

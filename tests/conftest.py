@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each of several processes computes on one core; read when torch is loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

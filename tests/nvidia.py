@@ -126,8 +126,8 @@ class Gpu:
         assert device.index == 0
         self.current.append(threading.current_thread().name)
 
-    def _open(self, path: Path, settings: str | None = None) -> Any:
-        container = _open_input(path)
+    def _open(self, path: Path, settings: str | None = None, form: Any = None) -> Any:
+        container = _open_input(path, None, form)
         self.opened.append(settings == "nvdec")
         if settings == "nvdec":
             self._contexts += [stream.codec_context for stream in container.streams.video]

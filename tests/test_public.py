@@ -12,7 +12,7 @@ from vidsr import errors
 
 def test_all_is_what_is_visible() -> None:
     assert dir(vidsr) == sorted(vidsr.__all__)
-    assert set(vidsr.__all__) == {"upscale", "upscale_all", "Options", "Report", "__version__"} | {
+    assert set(vidsr.__all__) == {"upscale", "upscale_all", "Upscaler", "Options", "Report", "__version__"} | {
         name for name, kind in vars(errors).items() if inspect.isclass(kind) and kind.__module__ == errors.__name__
     }
 
@@ -23,5 +23,5 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="'upscaler'"):
-        vidsr.upscaler  # noqa: B018
+    with pytest.raises(AttributeError, match="'upscalr'"):
+        vidsr.upscalr  # noqa: B018

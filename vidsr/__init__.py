@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from .options import Options
     from .record import Report
+    from .upscaler import Upscaler
 
 __version__ = "0.1.0"
 
@@ -38,6 +39,7 @@ __all__ = [
     "ReaderGoneError",
     "Report",
     "StoppedError",
+    "Upscaler",
     "UsageError",
     "VerificationError",
     "VidsrError",
@@ -47,7 +49,7 @@ __all__ = [
     "upscale_all",
 ]
 
-_HOMES = {"upscale": "api", "upscale_all": "api", "Options": "options", "Report": "record"}
+_HOMES = {"upscale": "api", "upscale_all": "api", "Options": "options", "Report": "record", "Upscaler": "upscaler"}
 """Modules of the names that are not errors."""
 
 

@@ -29,12 +29,15 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
     if missing:
         run.tally.lose(missing)
     _tell_gaps(run)
-    if path is None or not run.plan.options.verify:
+    if not run.plan.options.verify:
         return ()
-    run.tally.emit(Stage("verify"))
     claims = missing or "the input is as long as it states"
     if not source.claims.any:
         claims = "the input states no length, so its completeness could not be checked"
+    if path is None:
+        run.tally.emit(Notice("the output cannot be read again, so it was not verified", "detail"))
+        return "nothing of the output, which cannot be read again", claims
+    run.tally.emit(Stage("verify"))
     return (*verify(path, sent, run.flow.cancel.check), claims)
 
 
@@ -55,7 +58,9 @@ def settle(run: Run) -> None:
     """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
     tally, inference, direct = run.tally, run.inference, run.direct
     tally.frames_in = run.decoder.frames_in
-    tally.computed = inference.work + (direct.work if direct else 0.0)
+    costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
+    done = sum(cost * each.work for cost, each in zip(costs, run.passes, strict=True)) / sum(costs)
+    tally.computed = done + (direct.work if direct else 0.0)
     tally.kept = direct.kept if direct else inference.kept
     tally.runtime, tally.precision = inference.runner.name, inference.runner.precision
 

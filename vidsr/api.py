@@ -6,14 +6,21 @@ import json
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import presets
-from .errors import UsageError
+from .errors import StoppedError, UsageError, VidsrError
 from .events import Emit, ignore
 from .fs import write_atomically
 from .options import Options
 from .record import Report
+
+if TYPE_CHECKING:
+    from .pictures import PictureReport
+
+Outcome: TypeAlias = "Report | PictureReport | Exception"
+"""What became of a file: the account of it, or the error that ended it."""
+Pairs = list[tuple[Path, Path | None]]
 
 
 def upscale(
@@ -23,27 +30,42 @@ def upscale(
     options: Options | None = None,
     emit: Emit = ignore,
     **choices: Any,
-) -> Report:
-    """Upscale a video file and return what was done.
+) -> Report | PictureReport:
+    """Upscale a video or picture file and return what was done.
 
     `choices` are the fields of `vidsr.Options` by name (`model="animevideov3", scale=2`); give them or `options`.
-    `output` is a file, a folder, or None for `<stem>_<model>_x<scale><ext>` beside the input. `emit` is called with
-    each event of `vidsr.events`, from the threads of the run.
+    `output` is a file, a folder, or None for `<stem>_<model>_x<scale><ext>` beside the input. The name `-` is stdin or
+    stdout; while stdout takes the video, what else the process prints there goes to stderr. `emit` is called with each
+    event of `vidsr.events`, from the threads of the run.
 
     Raises the errors of `vidsr.errors`. A run that lost part of its input does not raise: look at `Report.exit_code`
     and `Report.losses`.
     """
     chosen = _chosen(options, choices)
-    report = _upscale(Path(input), None if output is None else Path(output), chosen, emit)
+    make = _picture if _is_picture(Path(input), chosen) else _film
+    report = make(Path(input), None if output is None else Path(output), chosen, emit)
     if chosen.report is not None:
         write_atomically(chosen.report, report.to_json().encode())
     return report
 
 
-def _upscale(input: Path, output: Path | None, options: Options, emit: Emit) -> Report:
+def _is_picture(input: Path, options: Options) -> bool:
+    from .media.image_formats import FORMATS
+
+    return input.suffix.lower() in FORMATS and not options.in_format
+
+
+def _picture(input: Path, output: Path | None, options: Options, emit: Emit) -> PictureReport:
+    from .pictures import upscale_picture
+
+    return upscale_picture(input, output, options, emit)
+
+
+def _film(input: Path, output: Path | None, options: Options, emit: Emit) -> Report:
+    from .ends import in_one_piece
     from .jobs.run import upscale, wanted
 
-    if wanted(input, options):
+    if not in_one_piece(input, output, options) and wanted(input, options):
         [report] = upscale([(input, output)], options, emit)
         assert isinstance(report, Report), "what ended the only film is raised"
         return report
@@ -61,8 +83,10 @@ def upscale_all(
     options: Options | None = None,
     emit: Emit = ignore,
     **choices: Any,
-) -> dict[Path, Report | Exception]:
-    """Upscale many video files, and folders of them, by one set of workers that never wait for each other.
+) -> dict[Path, Outcome]:
+    """Upscale many video and picture files, and folders of them.
+
+    Videos share one set of workers that never wait for each other; pictures come first, by one network.
 
     `output` is a folder, or None for beside each input. What became of each file is given back, under its path: an
     ExistsError stands for one that was done before. A file that fails does not end the others.
@@ -70,23 +94,48 @@ def upscale_all(
     Raises the errors of `vidsr.errors` for what ends the run as a whole.
     """
     from .jobs.batch import pairs
-    from .jobs.run import upscale
 
     chosen = _chosen(options, choices)
+    if chosen.in_format or chosen.out_format:
+        raise UsageError("--in-format and --out-format are for one input", "leave them out, or name one input")
     wanted = pairs([Path(item) for item in inputs], None if output is None else Path(output), chosen)
-    outcomes = upscale(wanted, chosen, emit)
-    done = {input: outcome for (input, _), outcome in zip(wanted, outcomes, strict=True)}
+    pictures = [pair for pair in wanted if _is_picture(pair[0], chosen)]
+    films = [pair for pair in wanted if pair not in pictures]
+    found = {**_pictures(pictures, chosen, emit), **_films(films, chosen, emit)}
+    done = {input: found[input] for input, _ in wanted}
     if chosen.report is not None:
         write_atomically(chosen.report, _account(done).encode())
     return done
 
 
-def _account(done: dict[Path, Report | Exception]) -> str:
+def _pictures(pairs: Pairs, options: Options, emit: Emit) -> dict[Path, Outcome]:
+    if not pairs:
+        return {}
+    from .pictures import upscale_pictures
+
+    return dict(zip((input for input, _ in pairs), upscale_pictures(pairs, options, emit), strict=True))
+
+
+def _films(pairs: Pairs, options: Options, emit: Emit) -> dict[Path, Outcome]:
+    if not pairs:
+        return {}
+    from .jobs.run import upscale
+
+    try:
+        outcomes = upscale(pairs, options, emit)
+    except VidsrError as error:  # of the only film, unless the run was stopped
+        if len(pairs) > 1 or isinstance(error, StoppedError):
+            raise
+        outcomes = [error]
+    return dict(zip((input for input, _ in pairs), outcomes, strict=True))
+
+
+def _account(done: dict[Path, Outcome]) -> str:
     """One JSON object with a report, or an error, for each file."""
     files = [
-        json.loads(outcome.to_json())
-        if isinstance(outcome, Report)
-        else {"input": str(path), "error": str(outcome), "exit_code": getattr(outcome, "exit_code", 1)}
+        {"input": str(path), "error": str(outcome), "exit_code": getattr(outcome, "exit_code", 1)}
+        if isinstance(outcome, Exception)
+        else json.loads(outcome.to_json())
         for path, outcome in done.items()
     ]
     return json.dumps({"files": files}, indent=2)
@@ -96,6 +145,11 @@ def describe(
     input: str | PathLike[str], output: str | PathLike[str] | None, options: Options, emit: Emit = ignore
 ) -> str:
     """What `upscale` would do, as text, after every check that it makes before its first frame."""
+    if _is_picture(Path(input), options):
+        from .pictures import describe as described
+
+        return described(Path(input), None if output is None else Path(output), options, emit)
+    from .ends import in_one_piece
     from .jobs.run import wanted
     from .pipeline import plan_only
     from .prepare import describe as words
@@ -105,7 +159,8 @@ def describe(
         return words(plan)
     from .jobs.outlook import outlook
 
-    return "\n".join([words(plan), *outlook(plan, options, cut=wanted(plan.input, options))])
+    cut = not in_one_piece(plan.input, plan.output, options) and wanted(plan.input, options)
+    return "\n".join([words(plan), *outlook(plan, options, cut=cut)])
 
 
 def _chosen(options: Options | None, choices: dict[str, Any]) -> Options:

@@ -19,7 +19,7 @@ from .flow import Flow
 from .media.sample import make_sample, trim
 from .options import Options
 from .pipeline import Run, prepared, write
-from .record import Tally
+from .record import Report, Tally
 from .runtime import ceilings
 from .runtime.ceilings import Ceiling, synchronize
 from .runtime.device import pick_device
@@ -146,6 +146,7 @@ def _clip(source: Path | tuple[int, int], folder: Path, frames: int) -> Path:
 def end_to_end(clip: Path, folder: Path, options: Options) -> Speed:
     """The whole job on `clip`, as `vidsr.api.upscale` does it, with threads and with verification."""
     report = upscale(clip, folder / "out.mkv", options=options)
+    assert isinstance(report, Report), "a clip is no picture"
     return Speed(report.frames_out, report.wall_seconds)
 
 

@@ -45,6 +45,8 @@ class Notice:
 
     text: str
     level: Literal["detail", "info", "warning"] = "info"
+    seconds: float | None = None
+    """Where in the input, if it is of one place."""
 
 
 @dataclass(frozen=True, slots=True)

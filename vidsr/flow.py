@@ -116,7 +116,7 @@ class Flow:
                 channel.put(item, getattr(item, "nbytes", 0))
             channel.close()
 
-        self._start(produce, name)
+        self._made(produce, name)[0].start()
         yield from channel
 
     def run(self, work: Callable[[], R], name: str) -> R:
@@ -135,8 +135,9 @@ class Flow:
     def apart(self, work: Callable[[], R], name: str) -> R:
         """The same, while other threads of the flow go on."""
         result: list[R] = []
-        thread, ended = self._start(lambda: result.append(work()), name)
+        thread, ended = self._made(lambda: result.append(work()), name)
         try:
+            thread.start()  # in here: a signal may come as soon as it runs
             # Never in `Thread.join`, which Ctrl-C breaks before Python 3.13 (cpython#90882).
             while not ended.wait(_POLL):
                 if self.cancel.is_set():
@@ -151,14 +152,15 @@ class Flow:
         if self.cancel.cause is not None:
             raise self.cancel.cause
 
-    def _start(self, work: Callable[[], Any], name: str) -> tuple[threading.Thread, threading.Event]:
+    def _made(self, work: Callable[[], Any], name: str) -> tuple[threading.Thread, threading.Event]:
         ended = threading.Event()
 
         def guarded() -> None:
             try:
                 work()
             except Cancelled:
-                pass
+                if not self.cancel.is_set():  # by another run's token: this one must not end in silence
+                    self.cancel.set(RuntimeError(f"{name} was cancelled by the token of another run"))
             except BaseException as error:
                 self.cancel.set(error)
             finally:
@@ -166,7 +168,6 @@ class Flow:
 
         thread = threading.Thread(target=guarded, name=f"vidsr-{name}", daemon=True)
         self._threads.append(thread)
-        thread.start()
         return thread, ended
 
 

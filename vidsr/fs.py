@@ -6,6 +6,7 @@ the target, check, fsync, rename, fsync the folder. Until the rename the final n
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -37,6 +38,10 @@ else:
         except BlockingIOError:
             return False
         return True
+
+
+DESCRIPTORS = Path("/dev/fd")
+"""Where the system names what is open; shells put their process substitutions there."""
 
 
 def same_file(first: Path, second: Path) -> bool:
@@ -105,6 +110,14 @@ def unwritable(folder: Path, error: OSError) -> OutputError:
     return OutputError(f"output folder {folder}: {reason}", "create the folder, or name another with -o")
 
 
+def short_name(name: str) -> str:
+    """`name`, or where it is long its beginning and a hash: names end at 255 bytes, and ours are made of users'."""
+    data = os.fsencode(name)
+    if len(data) <= 100:
+        return name
+    return f"{data[:80].decode('utf-8', 'ignore')}-{hashlib.sha256(data).hexdigest()[:12]}"
+
+
 class Target:
     """One output file on its way to its final name. Use as a context manager; leaving it without `commit` leaves
     what was there before.
@@ -118,21 +131,22 @@ class Target:
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
         self.final = target.resolve()
-        self.direct = self.final.exists() and not self.final.is_file()
+        # Not `final`: what a descriptor leads to may have no name, and a file that it leads to is open already.
+        self.direct = target.parent == DESCRIPTORS or (target.exists() and not target.is_file())
         if self.final.is_dir():
             raise OutputError(f"output {target} is a folder", "name a file inside it")
         self._check_free(target, overwrite)
         self._overwrite = overwrite
-        self.path = self.final
+        self.path = target if self.direct else self.final
 
     def _check_free(self, shown: Path, overwrite: bool) -> None:
-        if self.final.is_file() and not overwrite:
+        if self.final.is_file() and not (overwrite or self.direct):
             raise ExistsError(f"output {shown} exists", "-y replaces it; -o names another")
 
     def __enter__(self) -> Target:
         if self.direct:
             return self
-        name = os.fsencode(self.final.name)[:100].decode("utf-8", "ignore")  # names end at 255 bytes, not characters
+        name = short_name(self.final.name)
         self._lock = lock(self.final.with_name(f".{name}.lock"))
         self._lock.__enter__()
         try:

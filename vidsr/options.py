@@ -48,8 +48,20 @@ class Options(BaseModel):
     """Final size in pixels, both sides given."""
     height: Annotated[int | None, Field(ge=2, le=32768), Flag("--height", "Network", "H")] = None
     """Final height in pixels; the width follows the aspect of the input."""
+    passes: Annotated[Literal["auto"] | int, Flag("--passes", "Network", "auto|N")] = "auto"
+    """How often pictures go through the network; auto is once, and more often for sizes far above its own scale."""
+    prescale: Annotated[
+        str | None,
+        Field(pattern=r"^(0?\.[0-9]*[1-9][0-9]*|1(\.0*)?|[1-9][0-9]*x[1-9][0-9]*)$"),
+        Flag("--prescale", "Network", "F|WxH"),
+    ] = None
+    """Size at which the network gets the pictures, as a factor up to 1 or in pixels: for inputs that were enlarged
+    before, the size they once had."""
     denoise: Annotated[float | None, Field(ge=0, le=1), Flag("-dn/--denoise", "Network", "F")] = None
     """Denoise strength of general-x4v3: 0 keeps noise, 1 removes it; mixes the model with its partner."""
+    blend: Annotated[tuple[str, ...], Flag("--blend", "Network", "PATH:W")] = ()
+    """Mix in another model of equal shape, a path or a name, with weight W, above 0 and at most 1; may be given more
+    than once. The model itself has what is left of 1."""
     preset: Annotated[str | None, Flag("-p/--preset", "Network", "NAME")] = None
     """A named set of options; `vidsr presets list` shows them. Options given by hand win."""
 
@@ -103,13 +115,40 @@ class Options(BaseModel):
     ] = ()
     """Streams to leave out: data, attachments, cover, chapters, or incompatible (what the container cannot hold)."""
 
+    in_format: Annotated[str | None, Flag("--in-format", "Pipes", "NAME")] = None
+    """What the input holds where it does not say so itself: a pixel format for raw planes, such as rgb24, or a
+    container, such as y4m; docs/pipes.md."""
+    in_size: Annotated[str | None, Field(pattern=r"^[1-9][0-9]*x[1-9][0-9]*$"), Flag("--in-size", "Pipes", "WxH")] = (
+        None
+    )
+    """Size of raw input in pixels."""
+    in_rate: Annotated[str | None, Flag("--in-rate", "Pipes", "R")] = None
+    """Frames per second of raw input, such as 25, 24000/1001 or 23.976."""
+    out_format: Annotated[str | None, Flag("--out-format", "Pipes", "NAME")] = None
+    """What is written, whatever the output is called: y4m, a pixel format for raw planes, or mkv, nut, ts, mp4, mov,
+    webm; mkv where -o is - and nothing else is said."""
+
+    alpha: Annotated[Literal["keep", "drop"], Flag("--alpha", "Pictures", "KIND")] = "keep"
+    """Transparency: keep upscales it too, drop leaves it out."""
+    alpha_upsampler: Annotated[Literal["model", "lanczos"], Flag("--alpha-upsampler", "Pictures", "KIND")] = "model"
+    """How transparency is upscaled: by the network as a gray picture, or by Lanczos."""
+    suffix: Annotated[str | None, Field(pattern=r"^[^/\\\x00]*$"), Flag("--suffix", "Pictures", "TEXT")] = None
+    """Pictures get the name <stem>_TEXT<ext>, with an empty TEXT <stem><ext>; <stem>_<model>_x<scale><ext> when not
+    given."""
+    ext: Annotated[
+        Literal["auto", "png", "jpg", "webp", "tif", "bmp", "exr", "avif"], Flag("--ext", "Pictures", "KIND")
+    ] = "auto"
+    """Format of pictures where -o names no file; auto is that of the input."""
+    quality: Annotated[int | None, Field(ge=1, le=100), Flag("--quality", "Pictures", "N")] = None
+    """Quality of JPEG, WebP and AVIF, 1 to 100; when not given 95, and 100 for WebP, where 100 is lossless."""
+
     shards: Annotated[Literal["auto"] | int, Flag("--shards", "Long inputs", "auto|N")] = "auto"
     """Segments into which the input is cut at keyframes, computed apart and joined without a seam; 1 does not cut it.
     auto cuts long inputs, so that a run that dies goes on where it was, and what several devices share."""
     devices: Annotated[str, Flag("--devices", "Long inputs", "auto|NAME,…")] = "auto"
     """Devices that work at the same time, such as cuda:0,cuda:1 or cpu,cpu; auto is every GPU, else the CPU."""
     cluster: Annotated[str | None, Flag("--cluster", "Long inputs", "ADDRESS")] = None
-    """Work on the machines of a Ray cluster: its address, such as auto or ray://head:10001; docs/cluster.md."""
+    """Work on the machines of a Ray cluster: its address, auto or such as head:6379; docs/cluster.md."""
     work_dir: Annotated[Path | None, Flag("--work-dir", "Long inputs", "DIR")] = None
     """Where finished segments lie until they are joined; a hidden folder beside the output when not given."""
     resume: Annotated[bool, Flag("--resume/--no-resume", "Long inputs")] = True
@@ -128,7 +167,7 @@ class Options(BaseModel):
     report: Annotated[Path | None, Flag("--report", "Safety", "FILE.json")] = None
     """Write the report of the run to this file."""
 
-    @field_validator("tile", "batch", "shards")
+    @field_validator("tile", "batch", "shards", "passes")
     @classmethod
     def _check_counts(cls, value: Literal["auto"] | int, info: Any) -> Literal["auto"] | int:
         least = 0 if info.field_name == "tile" else 1
@@ -136,6 +175,8 @@ class Options(BaseModel):
             raise ValueError(f"must be auto or at least {least}")
         if info.field_name == "tile" and value != "auto" and 0 < value < 16:
             raise ValueError("must be auto, 0 or at least 16")
+        if info.field_name == "passes" and value != "auto" and value > 4:
+            raise ValueError("must be auto or at most 4")
         return value
 
     @field_validator("runtime")
@@ -161,6 +202,13 @@ class Options(BaseModel):
             raise ValueError("must be auto, or names such as cuda:0 or cpu with commas between")
         return value
 
+    @field_validator("in_rate")
+    @classmethod
+    def _check_rate(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[1-9][0-9]{0,8}(/[1-9][0-9]{0,8}|\.[0-9]{1,6})?", value):
+            raise ValueError("must be a number such as 25 or 23.976, or a fraction such as 24000/1001")
+        return value
+
     @field_validator("encoder_option")
     @classmethod
     def _check_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -171,15 +219,22 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Options:
-        for fault in clashes(self.model_dump(include={"scale", "size", "height"}, exclude_none=True)):
+        for fault in clashes(self.model_dump(include=_CLASHING, exclude_none=True)):
             raise ValueError(fault)
         return self
 
 
+_CLASHING = {"scale", "size", "height", "in_format", "in_size", "in_rate"}
+
+
 def clashes(given: Container[str]) -> list[str]:
-    """Sentences about fields of `given` that exclude each other; only whether they are there matters."""
+    """Sentences about fields of `given` that exclude or need each other; only whether they are there matters."""
     sizes = [long_flag(name) for name in ("scale", "size", "height") if name in given]
-    return [f"{' and '.join(sizes)} exclude each other"] if len(sizes) > 1 else []
+    lonely = [long_flag(name) for name in ("in_size", "in_rate") if name in given and "in_format" not in given]
+    faults = [f"{' and '.join(sizes)} exclude each other"] if len(sizes) > 1 else []
+    if lonely:
+        faults.append(f"{' and '.join(lonely)}: --in-format is needed too, the pixel format of the input")
+    return faults
 
 
 def flag_of(name: str) -> Flag:

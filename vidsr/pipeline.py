@@ -1,6 +1,6 @@
 """READ THIS FIRST. One input to one output: the stages of `vidsr.stages`, composed in order.
 
-`compose` is the way of a frame, written as one chain, with the two places where it crosses from one thread to the
+`finished` is the way of a frame, written as one chain, with the two places where it crosses from one thread to the
 next; the third thread is the one that pulls the chain. `vidsr.prepare` settles everything before, `vidsr.flow` holds
 the threads, `vidsr.media.verify` looks at the result.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -23,9 +23,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
+from .ends import Written, opened, write_plain
 from .events import Emit, Progress, Stage
 from .flow import Cancel, Flow
-from .frames import Orientation, UpscaledFrame, Work
+from .frames import Batch, Orientation, UpscaledFrame, Work
 from .fs import Target
 from .hardware import accelerate, surfaces_for
 from .media.carry import Carrier
@@ -33,6 +34,9 @@ from .media.claims import describe_stream
 from .media.containers import muxer_options
 from .media.hwaccel import on_host
 from .media.libav import writing
+from .media.pipes import CHUNK, Writer, is_stdout, streamed
+from .media.plain import PLAIN, RAW
+from .media.stdout import stdout_apart
 from .media.verify import Sent, kinds_of
 from .models.load import load_model
 from .options import Options
@@ -45,16 +49,17 @@ from .runtime.interface import Runtime
 from .runtime.lanes import computing, make_current
 from .runtime.planes import FromRGB, ToRGB
 from .runtime.transfer import Downloader, Uploader
+from .sizes import own_scale
 from .stages.assemble import to_planes
 from .stages.batch import group
 from .stages.convert import to_rgb
 from .stages.decode import Decoder, Expected, first_picture, pictures, within
 from .stages.direct import Direct
 from .stages.encode import Encoding
-from .stages.infer import Inference
+from .stages.infer import Inference, clamped
 from .stages.mux import Muxer
 from .stages.reuse import find_held
-from .stages.source import Source, open_source, packets
+from .stages.source import Source, packets
 from .stages.tile import tiles
 
 Packets = Callable[["Run", VideoStream], "Iterator[Packet[Any]]"]
@@ -91,6 +96,16 @@ class Run:
         runner = self.runner or self.flow.apart(make, "runtime")
         return Inference(network, engine, runner, tiles, tell, check, trusted=self.runner is not None)
 
+    @cached_property
+    def passes(self) -> list[Inference]:
+        """Every pass through the network, all by one runtime."""
+        network, tell, check = self.plan.network, self.tally.emit, self.flow.cancel.check
+        runner = self.inference.runner
+        known = self.runner is not None
+        engines = self.plan.engines[1:]
+        later = [Inference(network, engine, runner, tiles, tell, check, trusted=known) for engine in engines]
+        return [self.inference, *later]
+
 
 def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: Cancel | None = None) -> Report:
     """Upscale one file. Nothing has the output's name before it is complete, verified and on disk.
@@ -98,30 +113,34 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
     Raises the errors of `vidsr.errors`; a run that lost part of its input ends normally, with `exit_code` 7.
     """
     tally = Tally(emit)
-    with closing(open_source(input, options.max_pixels)) as source:
+    with ExitStack() as stack:
+        stdout = stack.enter_context(stdout_apart()) if is_stdout(output) else None
+        source = stack.enter_context(closing(opened(input, output, options)))
         job = prepared(source, output, options, tally, Flow(cancel))
         plan = job.plan
         tally.emit(Stage("runtime", job.inference.runner.name))  # refused here, where nothing has been written
-        with Target(plan.output, overwrite=options.overwrite) as target:
+        with Target(stdout or plan.output, overwrite=options.overwrite) as target:
             tally.emit(Stage("upscale", str(plan.output)))
             sent, streams = write(job, target.path)
-            checks = verified(job, sent, None if target.direct else target.path)
-            tally.emit(Stage("commit", str(plan.output)))
-            target.commit()
-    settle(job)
-    report = report_of(plan, tally, streams, checks)
-    tally.emit(Stage("done", str(plan.output)))
+            checks = verified(job, sent, None if target.direct or plan.container == RAW else target.path)
+            if not target.direct:
+                tally.emit(Stage("commit", str(plan.output)))
+                target.commit()
+        settle(job)
+        report = report_of(plan, tally, streams, checks)
+        tally.emit(Stage("done", str(plan.output)))
     return report
 
 
 def plan_only(input: Path, output: Path | None, options: Options, emit: Emit) -> Plan:
     """The plan of a run, after every check that `run` makes before its first frame."""
-    with closing(open_source(input, options.max_pixels)) as source:
+    with closing(opened(input, output, options)) as source:
         return prepared(source, output, options, Tally(emit), Flow()).plan
 
 
 def prepared(source: Source, output: Path | None, options: Options, tally: Tally, flow: Flow) -> Run:
     """Decode the first picture, load the network, settle the plan. The cheapest checks come first."""
+    source.watch(flow.cancel.check)
     provisional = output_path(source.path, output, options, options.scale or 0)
     if output is not None:
         check_names(source.path, provisional, options)
@@ -136,8 +155,9 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     first = on_host(first)
     check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
-    network = flow.apart(partial(load_model, options.model, denoise=options.denoise, emit=tally.emit), "weights")
-    named = output_path(source.path, output, options, options.scale or network.scale)
+    load = partial(load_model, options.model, denoise=options.denoise, blend=options.blend, emit=tally.emit)
+    network = flow.apart(load, "weights")
+    named = output_path(source.path, output, options, options.scale or own_scale(options, network.scale))
     check_names(source.path, named, options)
     plan = make_plan(source, first, named, options, network, device)
     for note in plan.notes:
@@ -147,6 +167,11 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
 
 
 def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
+    """The pictures of a run, coded."""
+    return run.tally.timed("encode", encoding.packets(finished(run)))
+
+
+def finished(run: Run) -> Iterator[UpscaledFrame]:
     """The way of a frame. Each `boundary` is where the next thread takes over; `timed` keeps the clocks."""
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
     if plan.surfaces:
@@ -155,8 +180,7 @@ def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
     raw = boundary(timed("decode", decoded), "decode")
     held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
     frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
-    ready = timed("wait for upscale", boundary(frames, "upscale"))
-    return timed("encode", encoding.packets(_told(run, ready)))
+    return _told(run, timed("wait for upscale", boundary(frames, "upscale")))
 
 
 def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
@@ -168,9 +192,11 @@ def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
     from_tensor = FromRGB(target.layout, target.color, device=engine.device, dither=dither)
 
     def stages(works: Iterable[Work]) -> Iterator[UpscaledFrame]:
-        singles = timed("convert", to_rgb(works, to_tensor, source.orientation, Uploader(engine.device)))
+        singles = timed(
+            "convert", to_rgb(works, to_tensor, source.orientation, Uploader(engine.device), plan.sizes.native)
+        )
         batches = timed("batch", group(singles, engine.batch))
-        upscaled = timed("infer", run.inference.upscaled(batches))
+        upscaled = timed("infer", _passed(run, batches))
         padded, downloader = (target.width, target.height), Downloader(engine.device, max(2, engine.batch))
         return timed("assemble", to_planes(upscaled, from_tensor, plan.size, padded, downloader, bool(plan.surfaces)))
 
@@ -184,6 +210,15 @@ def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
     return timed("infer", run.direct.frames(works))
 
 
+def _passed(run: Run, batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches through the network, as often as planned."""
+    first, *others = run.passes
+    passed = first.upscaled(batches)
+    for inference in others:
+        passed = inference.upscaled(clamped(passed))
+    return passed
+
+
 def first_frame(run: Run) -> UpscaledFrame:
     """The first picture, upscaled: after that, `run.inference` has settled how the network runs here."""
     frames = islice(run.decoder.raw_frames(run.pictures, run.expected), 1)
@@ -194,8 +229,9 @@ def first_frame(run: Run) -> UpscaledFrame:
 def _is_plain(plan: Plan) -> bool:
     """Whether the network's own result, as it stands, is what the encoder gets."""
     scale, source = plan.network.scale, plan.source
+    once = plan.sizes.passes == 1 and plan.sizes.native == (source.width, source.height)
     same = (plan.target.width, plan.target.height) == plan.size == (source.width * scale, source.height * scale)
-    return same and not plan.engine.tile and source.orientation == Orientation()
+    return once and same and not plan.engine.tile and source.orientation == Orientation()
 
 
 def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
@@ -228,18 +264,27 @@ def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:
     return compose(run, Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces))
 
 
-def write(run: Run, path: Path, packets: Packets = encoded) -> tuple[Sent, tuple[dict[str, Any], ...]]:
-    """Run the whole chain into the file at `path`; what was sent there, and the streams it holds.
+def write(run: Run, path: Path, packets: Packets = encoded) -> Written:
+    """Run the whole chain into the file or stream at `path`; what was sent there, and the streams it holds.
 
     `packets` gives those of the video, in the order of decoding.
     """
-    plan = run.plan
-    words = muxer_options(plan.container)
-    output = writing(plan.output, lambda: av.open(str(path), "w", format=plan.container, container_options=words))
+    with streamed(path, run.flow.cancel.check) as pipe:
+        if run.plan.container in PLAIN:
+            return write_plain(run, pipe or path, finished(run))
+        return _write(run, pipe or path, packets)
+
+
+def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
+    plan, piped = run.plan, isinstance(file, Writer)
+    how = muxer_options(plan.container, streamed=piped)
+    name: Any = file if piped else str(file)
+    output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
     try:
         video = add_video(output, run)
         base = plan.source.time_base
-        carrier = Carrier(plan.streams, run.source.container, output, run.shift * base, run.tally.emit)
+        given, shift = run.source.container, run.shift * base
+        carrier = Carrier(plan.streams, given, output, shift, run.tally.emit, run.carried, piped)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
 
         def work() -> None:

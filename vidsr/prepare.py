@@ -20,18 +20,19 @@ from .fs import same_file
 from .hardware import encoder_gpu
 from .media.carry import carried_metadata
 from .media.color import for_layout, resolve
-from .media.containers import container_name, spoken
+from .media.containers import KEPT, spoken
 from .media.encoder_options import check_opens, settings
 from .media.encoders import Encoder, choose, keeps_aspect, output_format, size_rule
+from .media.forms import Outlet, outlet_of
+from .media.pipes import is_stdin, is_stdout
+from .media.plain import PLAIN
 from .media.plan import StreamPlan, plan_streams
 from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
 from .runtime.engine import Engine, plan_engine
+from .sizes import Sizes, plan_sizes
 from .stages.source import Source
-
-KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
-"""Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class Plan:
     """As decoded, with every colour tag resolved."""
     target: VideoTraits
     """As encoded, upright; `width` and `height` are those the encoder gets."""
-    size: tuple[int, int]
-    """Final (width, height) before the edge is repeated up to what the pixel format needs."""
+    sizes: Sizes
+    """What the network gets, and the final size before the edge is repeated up to what the pixel format needs."""
     encoder: Encoder
     pix_fmt: str
     settings: dict[str, str]
@@ -55,20 +56,32 @@ class Plan:
     """Tags of the video stream."""
     streams: tuple[StreamPlan, ...]
     network: Descriptor
-    engine: Engine
+    engines: tuple[Engine, ...]
+    """How each pass through the network will run."""
     surfaces: torch.device | None
     """The GPU on which the encoder reads finished pictures; None where it reads them in host memory."""
     notes: tuple[Notice, ...]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Final (width, height) of what is to be seen."""
+        return self.sizes.final
+
+    @property
+    def engine(self) -> Engine:
+        """That of the first pass."""
+        return self.engines[0]
+
 
 def output_path(input: Path, output: Path | None, options: Options, scale: float) -> Path:
     """The output's name: as given, inside the folder given, or `<stem>_<model>_x<scale><ext>` beside the input."""
-    if output is not None and not _is_folder(output):
+    if output is not None and (is_stdout(output) or not _is_folder(output)):
         return output
     shown = f"{options.height}p" if options.height else options.size or f"x{scale:g}"
     extension = input.suffix if input.suffix.lower() in KEPT else ".mkv"
     extension = f".{options.container}" if options.container else extension
-    name = f"{input.stem}_{Path(options.model).stem}_{shown}{extension}"
+    stem = "stdin" if is_stdin(input) else input.stem
+    name = f"{stem}_{Path(options.model).stem}_{shown}{extension}"
     return (output or input.parent) / name
 
 
@@ -88,15 +101,17 @@ def check_names(input: Path, output: Path, options: Options) -> None:
 
 
 def _check_output(input: Path, output: Path, options: Options) -> None:
-    if same_file(input, output):
+    if options.report is not None:
+        _check_report(options.report, input, output)
+    if is_stdout(output):
+        return
+    if not is_stdin(input) and same_file(input, output):
         raise UsageError(f"output {output} is the input itself", "name another file with -o")
     if output.is_file() and not options.overwrite:
         raise ExistsError(f"output {output} exists", "-y replaces it; -o names another")
-    if not output.resolve().parent.is_dir():
+    if not (output.exists() or output.resolve().parent.is_dir()):
         raise OutputError(f"output folder {output.parent} does not exist", "create it, or name another with -o")
     output.resolve().exists()  # raises what cannot be named
-    if options.report is not None:
-        _check_report(options.report, input, output)
 
 
 def _check_report(report: Path, input: Path, output: Path) -> None:
@@ -112,19 +127,31 @@ def _check_report(report: Path, input: Path, output: Path) -> None:
 
 def check_call(source: Source, first: av.VideoFrame, output: Path, options: Options) -> None:
     """Refuse what can be refused without a network: the encoder's words, and streams the container cannot hold."""
-    container = container_name(str(output))
-    encoder = choose(options.codec, container)
+    outlet = _outlet(output, options)
+    encoder = choose(options.codec, outlet.container)
     stored, _ = _resolved(first, source, options)
-    _, layout, _ = output_format(encoder, _wanted(stored.layout, options), options.pix_fmt)
+    _, layout, _ = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     settings(encoder, options, replace(stored.upright(), layout=layout))
-    plan_streams(source.container, source.video, container, options)
+    _streams(source, outlet.container, options)
+
+
+def _outlet(output: Path, options: Options) -> Outlet:
+    return outlet_of(output, options.out_format, options.container, options.pix_fmt)
+
+
+def _streams(source: Source, container: str, options: Options) -> tuple[StreamPlan, ...]:
+    """What becomes of the other streams. Y4M and raw planes hold none: whoever asks for these means the pictures."""
+    if container in PLAIN:
+        options = options.model_copy(update={"drop": (*options.drop, "incompatible")})
+    return plan_streams(source.container, source.video, container, options)
 
 
 def make_plan(
     source: Source, first: av.VideoFrame, output: Path, options: Options, network: Descriptor, device: torch.device
 ) -> Plan:
     """Settle sizes, colours, encoder and carried streams. Raises UsageError, InputError or OutputError."""
-    container = container_name(str(output))
+    outlet = _outlet(output, options)
+    container = outlet.container
     encoder = choose(options.codec, container)
     stored, notes = _resolved(first, source, options)
     upright = stored.upright()
@@ -132,14 +159,15 @@ def make_plan(
     if square:
         other = f"{encoder.name} in {spoken(container)} cannot say that they are not"
         notes.append(Notice(f"pixels become square: {other}"))
-    size = final_size(upright, options, network.scale, square)
-    pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), options.pix_fmt)
+    sizes = plan_sizes(upright, options, network.scale, square)
+    size = sizes.final
+    pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
-    streams = plan_streams(source.container, source.video, container, options)
-    engine, tiled = plan_engine(network, options, device, upright.height, upright.width)
+    streams = _streams(source, container, options)
+    engines, tiled = _engines(sizes, options, network, device)
     if (target.width, target.height) != size:
         padded = f"{target.width}x{target.height}, which {encoder.name} needs for {pix_fmt}"
         notes.append(Notice(f"size {size[0]}x{size[1]} padded to {padded}"))
@@ -150,17 +178,30 @@ def make_plan(
         options=options,
         source=stored,
         target=target,
-        size=size,
+        sizes=sizes,
         encoder=encoder,
         pix_fmt=pix_fmt,
         settings=words,
         metadata=_video_tags(source, container),
         streams=streams,
         network=network,
-        engine=engine,
+        engines=engines,
         surfaces=encoder_gpu(options, device, encoder, pix_fmt),
         notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
     )
+
+
+def _engines(
+    sizes: Sizes, options: Options, network: Descriptor, device: torch.device
+) -> tuple[tuple[Engine, ...], list[str]]:
+    """The engine of every pass, and what should be known of them."""
+    before = [sizes.before(number, network.scale) for number in range(sizes.passes)]
+    _check_pixels(options.max_pixels, *before)
+    planned = [plan_engine(network, options, device, height, width) for width, height in before]
+    said = list(dict.fromkeys(text for _, texts in planned for text in texts))
+    if sizes.passes > 1:
+        said.append(f"the network runs {sizes.passes} times, up to x{network.scale**sizes.passes}")
+    return tuple(engine for engine, _ in planned), said
 
 
 def _video_tags(source: Source, container: str) -> dict[str, str]:
@@ -189,7 +230,8 @@ def _check_pixels(limit: int, *sizes: tuple[int, int]) -> None:
 def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[VideoTraits, list[Notice]]:
     """The traits with no colour tag left open, and what was guessed or will not be kept."""
     traits = traits_of(first, source.video)
-    tags = traits.color
+    traits = replace(traits, rate=traits.rate or source.rate)
+    tags = replace(traits.color, siting=traits.color.siting or source.siting)
     if options.chroma_location != "auto":
         tags = replace(tags, siting=options.chroma_location)
     color, guesses = resolve(tags, traits.layout, traits.width, traits.height, source.video.codec_context.name)
@@ -203,21 +245,6 @@ def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[V
         notes.append(Notice("the picture is turned upright, as its display matrix asks", "detail"))
     notes += [Notice(f"{what} of the input is not kept", "warning") for what in unkept(first)]
     return replace(traits, color=color), notes
-
-
-def final_size(upright: VideoTraits, options: Options, network_scale: int, square: bool = False) -> tuple[int, int]:
-    """(width, height) in pixels of the output, from --scale, --size, --height or the network's own scale.
-
-    With `square` the width is that of the display, for outputs that can only have square pixels.
-    """
-    if options.size:
-        width, height = options.size.split("x")
-        return max(1, int(width)), max(1, int(height))
-    factor = Fraction(str(options.scale or network_scale))
-    if options.height:
-        factor = Fraction(options.height, upright.height)
-    across = factor * upright.sample_aspect if square else factor
-    return max(1, round(upright.width * across)), max(1, round(upright.height * factor))
 
 
 def _target(

@@ -65,3 +65,25 @@ def test_path(home: Path) -> None:
     assert call("path", "animevideov3").stdout.strip().endswith("ANIMAVIDEOV3_UP4X.bin")
     assert isinstance(call("path", "x2plus").exception, WeightsError)
     assert isinstance(call("path", "nothing").exception, UsageError)
+
+
+def test_what_the_user_says_stands_on_the_card(tmp_path: Path, home: Path) -> None:
+    torch.save(SRVGGNetCompact(4, 1, 2).state_dict(), tmp_path / "mine.pth")
+    said = ("--purpose", "my show", "--licence", "CC0", "--url", "https://example.org/show")
+    call("import", str(tmp_path / "mine.pth"), "--name", "show", *said)
+    (row,) = (row for row in json.loads(call("list", "--json").stdout) if row["name"] == "show")
+    assert (row["scale"], row["purpose"], row["licence"]) == (2, "my show", "CC0")
+    assert row["architecture"] == "SRVGGNetCompact 4 features, 1 convolutions, prelu"
+    assert "show               x2  cached      my show" in call("list").stdout
+    facts = json.loads(call("info", "show", "--json").stdout)
+    assert (facts["url"], facts["purpose"], facts["receptive_field"]) == ("https://example.org/show", "my show", 3)
+    assert call("remove", "show").stdout.strip() == str(home / "show.safetensors")
+    assert "show" not in call("list").stdout.split()
+    assert isinstance(call("remove", "show").exception, UsageError)
+
+
+def test_an_activation_can_be_told(tmp_path: Path) -> None:
+    torch.save(SRVGGNetCompact(4, 1, 2, "leakyrelu").state_dict(), tmp_path / "mine.pth")
+    made = call("import", str(tmp_path / "mine.pth"), "--activation", "leakyrelu")
+    assert "taken to be ReLU" not in made.stderr
+    assert "prelu" in json.loads(call("info", "mine", "--json").stdout)["architecture"]

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes of proces
 HANG = 30.0
 """Seconds after which a test counts as hung."""
 WORKERS = 2
+STALL = 8.0
+"""Seconds without a tick that count as hung: more than starting a worker takes on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _local() -> Executor:
-    return Local(["fake"] * WORKERS, Launcher())
+    return Local(["fake"] * WORKERS, Launcher(), stall=STALL)
 
 
 def _cluster(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Executor:
@@ -55,7 +57,7 @@ def _cluster(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> Executor:
 
     for name, value in nodes.env.items():
         monkeypatch.setenv(name, value)
-    return Cluster(nodes.address, "tests.jobs.far:launch")
+    return Cluster(nodes.address, "tests.jobs.far:launch", stall=STALL)
 
 
 class Ear:
@@ -105,14 +107,14 @@ def test_tasks_are_done_side_by_side_with_their_events(ear: Ear) -> None:
 
 
 def test_frames_are_told_in_beats_none_after_the_end(ear: Ear) -> None:
-    ear.give("work", frames=6, seconds=0.2)
+    ear.give("work", frames=8, seconds=0.25)
     ear.until(Done)
     ear.heard += ear.executor.wait(0.3)
     of_task = [m for m in ear.heard if getattr(m, "task", None) == "film:0"]
     assert isinstance(of_task[-1], Done)
     frames = [m.done for m in of_task if isinstance(m, Beat)]
     assert frames == sorted(frames)
-    assert 0 < frames[-1] <= 6
+    assert 0 < frames[-1] <= 8
 
 
 def test_a_join_is_done_too(ear: Ear) -> None:
@@ -177,6 +179,16 @@ def test_a_task_that_is_cancelled_is_lost_and_its_worker_ends(ear: Ear) -> None:
     [lost] = ear.until(Lost)
     assert (lost.task, "cancelled" in lost.cause) == ("film:0", True)
     ear.idle(WORKERS)
+
+
+def test_a_task_that_hangs_is_lost_though_its_worker_beats(ear: Ear) -> None:
+    ear.give("work", number=1)  # by then its worker has started
+    ear.until(Done)
+    ear.give("hang")
+    [lost] = ear.until(Lost)
+    assert lost.task == "film:0"
+    assert "has not moved for 8 s" in lost.cause
+    assert ear.executor.capacity == WORKERS
 
 
 def test_nothing_is_left_after_the_end(ear: Ear, tmp_path: Path) -> None:

@@ -211,6 +211,6 @@ def test_anything_else_is_a_bug_told_with_the_traceback_of_the_worker(error: Bas
 
 
 def test_events_have_defaults_that_need_not_be_said_twice() -> None:
-    assert event_to_json(Notice("x")) == {"is": "Notice", "text": "x", "level": "info"}
+    assert event_to_json(Notice("x")) == {"is": "Notice", "text": "x", "level": "info", "seconds": None}
     assert event_from_json({"is": "Stage", "name": "open", "detail": "y"}) == Stage("open", "y")
     assert DeviceError.exit_code == 6

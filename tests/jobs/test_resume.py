@@ -16,13 +16,14 @@ from tests.jobs.inline import Inline
 from tests.jobs.test_entry import CLOSED
 from tests.jobs.test_shards import LOSSLESS, assert_equal, undisturbed
 from vidsr import pipeline
-from vidsr.errors import BusyError, ExistsError, OutputError, StoppedError
-from vidsr.events import Event, Notice
+from vidsr.errors import BusyError, ExistsError, InputError, OutputError, StoppedError, UsageError
+from vidsr.events import Event, Notice, ignore
 from vidsr.fs import Target
-from vidsr.jobs import run
+from vidsr.jobs import film, run
 from vidsr.jobs.film import work_folder
 from vidsr.jobs.messages import Task
 from vidsr.options import Options
+from vidsr.record import Report
 
 SHARDS = 5
 
@@ -183,7 +184,7 @@ def test_a_work_folder_of_ones_own(clip: Path, tmp_path: Path, go: Go) -> None:
     assert len(list(own.glob("*.segment"))) == 2
     again, _ = go(work_dir=tmp_path / "work")
     assert again.segments == [2, 3, 4]
-    assert not (tmp_path / "work").exists()
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_an_output_that_exists_is_refused_before_anything_is_computed(tmp_path: Path, go: Go) -> None:
@@ -200,3 +201,67 @@ def test_a_work_folder_that_cannot_be_made_is_an_error(tmp_path: Path, go: Go) -
     with pytest.raises(OutputError, match=r"work folder .*work"):
         go(work_dir=tmp_path / "work")
     assert not (tmp_path / "out.mkv").exists()
+
+
+def test_files_of_others_in_the_work_folder_stay(tmp_path: Path, go: Go) -> None:
+    folder(tmp_path).mkdir()
+    (folder(tmp_path) / "mine.txt").write_text("not yours")
+    go()
+    assert (tmp_path / "out.mkv").exists()
+    assert [path.name for path in folder(tmp_path).iterdir()] == ["mine.txt"]
+
+
+def test_a_signal_while_finished_segments_are_checked_keeps_them(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(Stopping(4))
+
+    def stopped(*_: Any) -> bool:
+        raise StoppedError("stopped by SIGINT", 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(film, "intact", stopped)
+        go()
+    assert len(list(folder(tmp_path).glob("*.segment"))) == 3
+    again, _ = go()
+    assert again.segments == [3, 4]
+
+
+@pytest.mark.parametrize("after", range(1, SHARDS + 2))
+def test_an_input_that_is_replaced_meanwhile_ends_the_run(after: int, clip: Path, tmp_path: Path, go: Go) -> None:
+    other = make_clip(tmp_path / "other.mp4", frames=60, options=CLOSED, color={"colorspace": 1})
+
+    class Replacing(Inline):
+        def submit(self, task: Task) -> None:
+            if len(self.tasks) == after:
+                other.replace(clip)
+            super().submit(task)
+
+    with pytest.raises(InputError, match=r"was changed while it was upscaled|does not read as it did"):
+        go(Replacing())
+    assert not (tmp_path / "out.mkv").exists()
+
+
+def test_long_names_of_other_scripts_do_not_collide(clip: Path, tmp_path: Path) -> None:
+    first, second = (tmp_path / f"{'あ' * 70}{number}.mkv" for number in (1, 2))
+    assert work_folder(first, None) != work_folder(second, None)
+    with Target(first), Target(second):
+        pass
+    for path in (work_folder(first, None), work_folder(first, tmp_path)):
+        assert len(os.fsencode(path.name)) < 200
+
+
+def test_a_work_folder_that_is_the_output_is_refused(tmp_path: Path, go: Go) -> None:
+    with pytest.raises(UsageError, match="is the output itself"):
+        go(work_dir=tmp_path / "out.mkv")
+
+
+def test_the_speed_of_a_resumed_run_is_that_of_its_own_frames(
+    clip: Path, tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(Stopping(SHARDS + 1))
+    used = Inline()
+    monkeypatch.setattr(run, "_executor", lambda options: used)
+    [report] = run.upscale([(clip, tmp_path / "out.mkv")], Options(**LOSSLESS, shards=SHARDS), ignore)
+    assert isinstance(report, Report)
+    assert (report.frames_out, report.fps) == (60, 0.0)

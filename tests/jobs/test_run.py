@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import pytest
 from click.testing import CliRunner
 
 import vidsr
-from tests.clips import make_clip
+from tests.clips import make_clip, picture
 from tests.fakes import Repeater, describe
 from tests.jobs.inline import Inline
 from tests.jobs.test_entry import CLOSED
@@ -184,3 +186,47 @@ def test_a_real_run_by_real_processes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "verified: 24 frames at their times" in done.stderr
     assert frames(tmp_path / "out.mkv") == 24
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mkv"]
+
+
+def test_a_folder_with_one_film_is_passed_over_too(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    make_clip(tmp_path / "films" / "a.mkv", frames=6)
+    words = ["upscale", str(tmp_path / "films"), "--shards", "2"]
+    assert CliRunner().invoke(root, words).exit_code == 0
+    again = CliRunner().invoke(root, words)
+    assert (again.exit_code, "1 files: 1 done before" in again.stderr) == (0, True)
+
+
+def test_pipes_are_not_waited_for_and_outputs_are_not_inputs(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "pipe.mkv")
+    assert folder / "pipe.mkv" not in [source for source, _ in batch.pairs([folder], None, Options())]
+    with pytest.raises(UsageError, match="is no file, and there are several inputs"):
+        batch.pairs([folder / "a.mkv", folder / "pipe.mkv"], None, Options())
+    with pytest.raises(UsageError, match="is the input folder"):
+        batch.pairs([folder], folder, Options())
+
+
+def test_two_inputs_with_one_output_are_refused(folder: Path, tmp_path: Path) -> None:
+    make_clip(folder / "a.avi", frames=3)
+    with pytest.raises(UsageError, match="would have outputs of one name"):
+        batch.pairs([folder], None, Options())
+    assert len(batch.pairs([folder / "a.avi", folder / "b.mp4"], None, Options())) == 2
+    with pytest.raises(UsageError, match="would have outputs of one name"):
+        batch.pairs([folder / "a.avi", folder / "b.mp4", folder / "a.mkv"], None, Options(container="mp4"))
+
+
+def test_pictures_and_videos_of_one_folder(folder: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(folder / "still.png"), picture(3))
+    done = CliRunner().invoke(root, ["upscale", str(folder), "-o", str(tmp_path / "out"), "--progress", "none"])
+    assert done.exit_code == 0, done.stderr
+    assert "4 files: 4 done" in done.stderr
+    [still] = (tmp_path / "out").glob("still*.png")
+    assert cv2.imread(str(still)).shape == (256, 256, 3)
+
+
+def test_json_names_the_file_that_failed(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.mkv").write_bytes(b"no video at all")
+    words = ["upscale", str(folder), "-o", str(tmp_path / "out"), "--progress", "json"]
+    said = [json.loads(line) for line in CliRunner().invoke(root, words).stderr.splitlines()]
+    [error] = [item for item in said if item["event"] == "error"]
+    assert error["input"] == str(folder / "broken.mkv")

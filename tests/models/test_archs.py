@@ -133,6 +133,9 @@ def reach(network: torch.nn.Module, scale: int, size: int, at: int) -> int:
         (RRDBNet(2, 1, 2, 4), 4, 51),
         (RRDBNet(2, 1, 2, 2), 2, 100),
         (RRDBNet(2, 1, 2, 1), 1, 200),
+        (RRDBNet(2, 1, 2, 1, 0), 1, 51),
+        (RRDBNet(2, 1, 2, 2, 1), 2, 51),
+        (RRDBNet(2, 1, 2, 8, 3), 8, 51),
     ],
 )
 def test_the_receptive_field_is_reached_and_not_exceeded(

@@ -17,6 +17,7 @@ import torch
 from vidsr.errors import WeightsError
 from vidsr.models import files
 from vidsr.models.archs.compact import SRVGGNetCompact
+from vidsr.models.cards import Card
 from vidsr.models.files import digest, parse, read_bytes, read_converted, write_converted
 from vidsr.models.recover import build
 
@@ -193,10 +194,10 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
 
 def test_a_converted_file_that_was_altered_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    write_converted(path, STATE, "a package", "0" * 64, "BSD-3-Clause")
-    state, said = read_converted(path)
+    write_converted(path, STATE, Card("a package", "0" * 64, "BSD-3-Clause", ""))
+    state, card = read_converted(path)
     assert digest(state) == digest(STATE)
-    assert (said["source"], said["sha256"], said["licence"]) == ("a package", "0" * 64, "BSD-3-Clause")
+    assert (card.source, card.sha256, card.licence) == ("a package", "0" * 64, "BSD-3-Clause")
     data = path.read_bytes()
     header = int.from_bytes(data[:8], "little")
     for place in range(8 + header, len(data), 101):

@@ -13,10 +13,11 @@ import torch
 
 from vidsr.errors import UsageError, WeightsError
 from vidsr.events import Download, Event, Notice
-from vidsr.models import load, store
+from vidsr.models import find, load, store
 from vidsr.models.archs.compact import SRVGGNetCompact
 from vidsr.models.builtin import builtin
-from vidsr.models.load import import_file, load_model
+from vidsr.models.importing import import_file
+from vidsr.models.load import load_model
 from vidsr.models.registry import Registry
 
 from .server import serving
@@ -33,7 +34,8 @@ def save(path: Path, seed: int = 0) -> bytes:
 def patched(monkeypatch: pytest.MonkeyPatch, **changes: dict[str, object]) -> Registry:
     """The built-in list with some entries changed."""
     registry = Registry(item.model_copy(update=changes.get(item.name, {})) for item in builtin())
-    monkeypatch.setattr(load, "builtin", lambda: registry)
+    for module in (load, find):
+        monkeypatch.setattr(module, "builtin", lambda: registry)
     return registry
 
 

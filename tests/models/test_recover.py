@@ -11,7 +11,7 @@ from torch import Tensor
 from vidsr.errors import WeightsError
 from vidsr.models.archs.compact import SRVGGNetCompact
 from vidsr.models.archs.rrdb import RRDBNet
-from vidsr.models.recover import build, normalise
+from vidsr.models.recover import PREFIXES, WRAPPERS, build, normalise
 
 OLD = {"conv_first": "model.0", "conv_up1": "model.3", "conv_up2": "model.6", "conv_hr": "model.8"}
 OLD |= {"conv_last": "model.10"}
@@ -28,12 +28,58 @@ def oldest_name(key: str, blocks: int) -> str:
     return f"model.1.sub.{block}.{rdb.upper()}.{conv}.0.{kind}"
 
 
+def test_an_esrgan_plus_is_another_network() -> None:
+    state = {oldest_name(key, 1): value for key, value in RRDBNet(4, 1, 2).state_dict().items()}
+    state["model.1.sub.0.RDB1.conv1x1.weight"] = torch.zeros(2, 4, 1, 1)
+    assert normalise(state).keys() == state.keys()
+    with pytest.raises(WeightsError, match=r"first keys are model\.0\.weight"):
+        build(normalise(state))
+
+
+@pytest.mark.parametrize(("stages", "scale"), [(0, 1), (1, 2), (1, 1), (2, 4), (2, 2), (3, 8), (4, 16)])
+@pytest.mark.parametrize("form", ["new", "oldest", "later"])
+def test_other_numbers_of_enlargements_are_recovered(stages: int, scale: int, form: str) -> None:
+    """In the numbered list of 2018 the last layers move by three places for each enlargement."""
+    made = RRDBNet(4, 2, 3, scale, stages)
+    tail = {f"conv_up{n}": f"model.{3 * n}" for n in range(1, stages + 1)}
+    tail |= {"conv_hr": f"model.{3 * stages + 2}", "conv_last": f"model.{3 * stages + 4}"}
+
+    def name(key: str) -> str:
+        layer, _, kind = key.rpartition(".")
+        if form == "new":
+            return key
+        if form == "later":
+            return later_name(key)
+        return f"{tail[layer]}.{kind}" if layer in tail else oldest_name(key, 2)
+
+    network = build(normalise({name(key): value for key, value in made.state_dict().items()}))
+    assert isinstance(network, RRDBNet)
+    assert (network.stages, network.scale, network.multiple_of) == (stages, scale, 2**stages // scale)
+    rgb = torch.rand(1, 3, 4, 8)
+    with torch.inference_mode():
+        assert torch.equal(network(rgb), made.eval()(rgb))
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_wrappers_and_prefixes_are_taken_off(wrapper: str, prefix: str) -> None:
+    state = SRVGGNetCompact(4, 1, 2).state_dict()
+    found = normalise({wrapper: {f"{prefix}{key}": value for key, value in state.items()}, "epoch": 3})
+    assert found.keys() == state.keys()
+
+
+def test_whole_numbers_are_no_weights() -> None:
+    state = {**SRVGGNetCompact(4, 1, 2).state_dict(), "body.2.bias": torch.zeros(4, dtype=torch.int64)}
+    with pytest.raises(WeightsError, match=r"body\.2\.bias holds torch\.int64"):
+        build(normalise(state))
+
+
 def later_name(key: str) -> str:
     layer, _, kind = key.rpartition(".")
     if layer.startswith("body."):
         _, block, rdb, conv = layer.split(".")
         return f"RRDB_trunk.{block}.{rdb.upper()}.{conv}.{kind}"
-    return f"{MIDDLE.get(layer, layer)}.{kind}"
+    return f"{MIDDLE.get(layer, layer.replace('conv_up', 'upconv'))}.{kind}"
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -14,6 +14,7 @@ from ..runtime.heap import keep_freed_memory
 from .bench import bench
 from .demo import demo
 from .doctor import doctor
+from .export import export
 from .messages import say, say_error
 from .models import models
 from .presets import presets
@@ -58,7 +59,7 @@ def _shared() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-for _command in (upscale, bench, demo, doctor, models, presets, probe):
+for _command in (upscale, bench, demo, doctor, export, models, presets, probe):
     root.add_command(_command)
 for _command in commands(root):
     _command.params.extend(_shared())

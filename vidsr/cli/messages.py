@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..errors import VidsrError
+from ..errors import ReaderGoneError, VidsrError
 from ..events import (
     Concealed,
     Damaged,
@@ -137,6 +137,8 @@ def _plain(error: click.ClickException) -> str:
 def say_error(error: BaseException, *, verbose: bool, as_json: bool) -> int:
     """Tell what ended a command, as text or as one JSON line, and return its exit code."""
     message, hint, code = outcome(error)
+    if isinstance(error, ReaderGoneError) and not verbose and not as_json:
+        return code  # whoever closed our pipe knows it: `vidsr … -o - | head` is no failure
     if verbose:
         say("".join(traceback.format_exception(error)).rstrip())
     if as_json:

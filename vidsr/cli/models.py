@@ -10,6 +10,7 @@ import click
 
 from ..errors import WeightsError
 from ..models import store
+from ..models.cards import read_card
 from .progress import listening
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def builtin() -> Registry:
 
 @click.group()
 def models() -> None:
-    """List networks, and get, import or find their weights."""
+    """List networks, and get, import, find or delete their weights."""
 
 
 @models.command("list")
@@ -59,8 +60,13 @@ def _where(path: Path | None) -> str:
 
 
 def _imported(name: str) -> dict[str, Any]:
-    path = str(store.converted_file(name))
-    return {"name": name, "scale": None, "purpose": "imported", "weights": "cached", "path": path}
+    """What the card of imported weights says."""
+    path = store.imported_file(name)
+    card = path and read_card(path)
+    said = {"name": name, "scale": card.scale or None, "purpose": card.purpose or "imported"} if card else None
+    known = said or {"name": name, "scale": None, "purpose": "imported"}
+    more = {"architecture": card.architecture, "licence": card.licence, "url": card.url} if card else {}
+    return {**known, **more, "weights": "cached", "path": path and str(path)}
 
 
 @models.command()
@@ -69,7 +75,7 @@ def _imported(name: str) -> dict[str, Any]:
 def info(name: str, as_json: bool) -> None:
     """Show all that is known of NAME, a network or a weights file. Downloads nothing."""
     item = builtin().find(name)
-    facts = _facts(item) if item else {}
+    facts = _facts(item) if item else _imported(name) if name in _own_names() else {}
     if item is None or (facts["path"] and item.kind == "generator"):
         facts |= _loaded(name)
     if as_json:
@@ -115,13 +121,33 @@ def download(name: str) -> None:
 @models.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", help="Name to use with --model; the file's own when not given.")
-def import_weights(file: Path, name: str | None) -> None:
-    """Keep the weights in FILE under a name and print the path of the copy."""
-    from ..models.load import import_file
+@click.option("--purpose", default="", help="What the network is for, as models list shows it.")
+@click.option("--licence", default="", help="Licence of the weights, as their maker names it.")
+@click.option("--url", default="", help="Where the weights come from.")
+@click.option(
+    "--activation", type=click.Choice(["relu", "leakyrelu"]),
+    help="Of an SRVGGNetCompact whose weights do not tell; relu is taken when not given.",
+)  # fmt: skip
+def import_weights(file: Path, **said: Any) -> None:
+    """Keep the weights in FILE under a name and print the path of the copy.
+
+    FILE is a .pth, .safetensors, .pt2 or .onnx file, or one of a pair of ncnn files.
+    """
+    from ..models.importing import import_file
 
     with listening() as emit:
-        path = import_file(file, name, emit=emit)
+        path = import_file(file, emit=emit, **said)
     click.echo(path)
+
+
+@models.command("remove")
+@click.argument("name")
+def remove_weights(name: str) -> None:
+    """Delete what the cache keeps of NAME and print the paths. Built-in networks come back when they are needed."""
+    from ..models.importing import remove
+
+    for path in remove(name):
+        click.echo(path)
 
 
 @models.command()
@@ -132,8 +158,9 @@ def path(name: str | None) -> None:
 
 
 def _path_of(name: str) -> Path:
-    if name in _own_names():
-        return store.converted_file(name)
+    imported = store.imported_file(name) if name in _own_names() else None
+    if imported is not None:
+        return imported
     found = store.locate(builtin().get(name))
     if found is None:
         raise WeightsError(f"weights of {name} are not on this machine", f"vidsr models download {name} fetches them")

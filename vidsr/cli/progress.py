@@ -99,7 +99,7 @@ class Lines:
         now = time.monotonic()
         if isinstance(event, Stage):
             say(words(event))
-        elif now >= self._next:
+        elif now >= self._next and not (isinstance(event, Progress) and not event.done):
             self._next = now + LINES_EVERY
             say(words(event))
 

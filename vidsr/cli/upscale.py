@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,14 @@ import click
 from .. import presets
 from ..errors import ExistsError, UsageError
 from ..options import Options, choices, flag_of
+from ..record import Report
+from .messages import outcome as outcome_of
 from .messages import say, say_error
 from .progress import current, listening
 
 if TYPE_CHECKING:
-    from ..record import Report
+    from ..api import Outcome
+    from ..pictures import PictureReport
 
 
 class GroupedCommand(click.Command):
@@ -73,10 +77,10 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 @click.option("-i", "--input", "input_option", type=click.Path(path_type=Path), help="Input, in place of the argument.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
-    help="Output file or folder; <stem>_<model>_x<scale> beside the input when not given.",
+    help="Output file or folder, or - for stdout; <stem>_<model>_x<scale> beside the input when not given.",
 )  # fmt: skip
 def upscale(inputs: tuple[Path, ...], input_option: Path | None, output: Path | None, **values: Any) -> None:
-    """Upscale the video INPUT, or several of them, or every video of a folder.
+    """Upscale the video or picture INPUT, or several of them, or all of a folder; - is stdin.
 
     The output has its name only once it is complete and verified; the input is never changed. Of several inputs those
     whose outputs exist are passed over.
@@ -107,6 +111,8 @@ def _inputs(arguments: tuple[Path, ...], option: Path | None) -> tuple[Path, ...
     chosen = arguments or ((option,) if option else ())
     if not chosen:
         raise UsageError("no input is given", "vidsr upscale INPUT [-o OUTPUT]")
+    if len(chosen) > 1 and Path("-") in chosen:
+        raise UsageError("- is stdin, and can only be the only input")
     return chosen
 
 
@@ -115,7 +121,7 @@ def _describe(input: Path, output: Path | None, options: Options) -> None:
 
     with listening() as emit:
         text = api.describe(input, output, options, emit)
-    click.echo(text)
+    click.echo(text, err=output == Path("-"))  # where the video would go, nothing else does
 
 
 def _describe_all(sources: tuple[Path, ...], output: Path | None, options: Options) -> None:
@@ -126,7 +132,7 @@ def _describe_all(sources: tuple[Path, ...], output: Path | None, options: Optio
         _describe(source, target, options)
 
 
-def tell_all(outcomes: dict[Path, Report | Exception]) -> int:
+def tell_all(outcomes: dict[Path, Outcome]) -> int:
     """What became of each file, on stderr, and the exit code of them all: that of the first that failed."""
     codes, counts = [0], {"done": 0, "done before": 0, "failed": 0}
     for path, outcome in outcomes.items():
@@ -134,8 +140,7 @@ def tell_all(outcomes: dict[Path, Report | Exception]) -> int:
             counts["done before"] += 1
         elif isinstance(outcome, Exception):
             counts["failed"] += 1
-            say(f"{path}:")
-            codes.append(say_error(outcome, verbose=current().verbose, as_json=current().kind == "json"))
+            codes.append(_tell_failed(path, outcome))
         else:
             counts["done"] += 1
             tell(outcome)
@@ -145,7 +150,17 @@ def tell_all(outcomes: dict[Path, Report | Exception]) -> int:
     return next(filter(None, codes), 0)
 
 
-def tell(report: Report) -> None:
+def _tell_failed(path: Path, error: Exception) -> int:
+    if current().kind == "json":
+        message, hint, code = outcome_of(error)
+        told = {"event": "error", "input": str(path), "message": message, "hint": hint, "exit_code": code}
+        say(json.dumps(told))
+        return code
+    say(f"{path}:")
+    return say_error(error, verbose=current().verbose, as_json=False)
+
+
+def tell(report: Report | PictureReport) -> None:
     """The account of a finished run, on stderr."""
     talk = current()
     if talk.kind == "json":
@@ -153,12 +168,15 @@ def tell(report: Report) -> None:
     elif not talk.quiet:
         for line in summary(report):
             say(line)
-    elif report.exit_code:
+    elif isinstance(report, Report) and report.exit_code:
         say(f"error: {report.output} is finished with loss: {report.losses[0]}")
 
 
-def summary(report: Report) -> list[str]:
+def summary(report: Report | PictureReport) -> list[str]:
     """Some lines: what was made, how fast, what was checked, and what was lost."""
+    if not isinstance(report, Report):
+        width, height = report.size
+        return [f"{report.output}: {width}x{height}, {report.kind}, {report.seconds:.1f} s", *report.notes]
     reused = f" for {report.work_share:.0%} of the work" if report.work_share < 1 else ""
     lines = [
         f"{report.output}: {report.width}x{report.height}, {report.frames_out} frames{reused}, "

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from array import array
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError, UsageError
 from ..events import Emit, Event, Notice, Stage, clock
-from ..fs import Target, lock
+from ..fs import Target, lock, same_file, short_name
 from ..options import Options
 from ..record import Report
 from . import disk
-from .journal import Journal, JournalError, differences, identify, set_aside
+from .journal import Identity, Journal, JournalError, differences, identify, set_aside
 from .messages import Task, event_from_json, event_to_json
 from .plan import ShardPlan, Span
 from .segment import intact
@@ -43,6 +44,8 @@ class Film:
         self.frames_total: int | None = None
         self.frames_done = 0
         self.rate = 0.0
+        self._earlier = 0
+        """Frames of an earlier run."""
         self._input, self._options, self._emit = input, options, emit
         words = options.model_dump(mode="json")
         self._spec: dict[str, Any] = {"input": str(input), "output": None, "options": words, "facts": None}
@@ -51,32 +54,42 @@ class Film:
         self._records: dict[int, dict[str, Any]] = {}
         self._said: dict[str, Event] = {}
         self._over = False
+        self._journal: Journal | None = None
+        self._identity: Identity | None = None
         self._begun = time.monotonic()
 
     def first(self) -> Task:
         shards = None if self._options.shards == "auto" else self._options.shards
+        self._identity = identify(self._input)
         return Task("prepare", "prepare", {"film": self._spec, "shards": shards})
 
     def prepared(self, result: dict[str, Any]) -> list[Task]:
         """Lock the output, find what an earlier run finished, and give the segments that are left."""
         output = Path(result["output"])
+        if same_file(self._input, output):  # by a link that a worker elsewhere does not see
+            raise UsageError(f"output {output} is the input itself", "name another file with -o")
+        self._check_input()
         self._hear(result["events"])
         self._target = self._held.enter_context(Target(output, overwrite=self._options.overwrite))
         self._spec = self._spec | {"output": str(output), "facts": result["facts"]}
         self._folder = work_folder(output, self._options.work_dir)
         self.rate = result["rate"]
-        self._plan, self._journal = self._opened(ShardPlan.from_json(result["plan"]), result["facts"])
-        self._held.callback(self._journal.close)
-        self._records = self._trusted(self._journal.records)
+        self._plan, journal = self._opened(ShardPlan.from_json(result["plan"]), result["facts"])
+        self._held.callback(journal.close)
+        self._journal = journal
+        self._records = self._trusted(journal.records)
         self.frames_total = self._plan.frames
-        self.frames_done = sum(record["frames"] for record in self._records.values())
+        self.frames_done = self._earlier = sum(record["frames"] for record in self._records.values())
         self._tell_plan()
+        self._emit(Stage("upscale", str(output)))
         return [self._segment(span) for span in self._plan.spans if span.number not in self._records]
 
     def finished(self, task: str, result: dict[str, Any]) -> None:
         """Commit a segment: from now on it is not computed again."""
+        self._check_input()
         number = int(task)
         record = {"segment": number, "file": _segment_name(number), **result}
+        assert self._journal is not None, "the film is prepared"
         self._journal.append(record)
         self._records[number] = record
         self.frames_done += record["frames"]
@@ -92,12 +105,11 @@ class Film:
 
     def joined(self, result: dict[str, Any]) -> Report:
         """The output gets its name, and the work folder goes."""
+        self._check_input()
         self._emit(Stage("commit", str(self._target.final)))
         self._target.commit()
         self._held.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
-        with suppress(OSError):  # a folder that --work-dir named and we made stays unless it is empty
-            self._folder.parent.rmdir() if self._options.work_dir else None
+        self._clear()
         self.report, self._over = self._account(result["report"]), True
         self._emit(Stage("done", self.report.output))
         return self.report
@@ -105,7 +117,8 @@ class Film:
     def _account(self, values: dict[str, Any]) -> Report:
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list) and key != "pts"}
         wall = time.monotonic() - self._begun
-        rate = {"wall_seconds": round(wall, 3), "fps": round(values["frames_out"] / wall, 3)}
+        own = values["frames_out"] - self._earlier
+        rate = {"wall_seconds": round(wall, 3), "fps": round(own / wall, 3)}
         return Report(**values | lists | rate | {"pts": array("q", values["pts"])})
 
     def failed(self, error: BaseException) -> None:
@@ -114,11 +127,28 @@ class Film:
         if self._over:
             return
         self._over = True
-        if self._records:
-            done = f"{len(self._records)} of {len(self._plan.spans)} segments of {self.name} are done"
+        finished = self._journal.records if self._journal is not None else []
+        if finished:
+            done = f"{len(finished)} of {len(self._plan.spans)} segments of {self.name} are done"
             self._emit(Notice(f"{done}: the same command goes on from there", "warning"))
-        elif hasattr(self, "_folder"):
-            shutil.rmtree(self._folder, ignore_errors=True)
+        elif self._journal is not None:
+            self._clear()
+
+    def _check_input(self) -> None:
+        """A film that is replaced while it is read would become a mix of two. Raises InputError."""
+        if identify(self._input) != self._identity:
+            raise InputError(
+                f"input {self._input} was changed while it was upscaled",
+                "the same command starts over; leave the input alone meanwhile",
+            )
+
+    def _clear(self) -> None:
+        """Remove the work folder; what others put there stays."""
+        ours = ("journal*", "lock", "*.segment", "*.segment.part")
+        with suppress(OSError):
+            for path in chain.from_iterable(map(self._folder.glob, ours)):
+                path.unlink()
+            self._folder.rmdir()
 
     def _hear(self, events: list[dict[str, Any]]) -> None:
         for event in events:
@@ -154,7 +184,8 @@ class Film:
 
     def _header(self, plan: ShardPlan, facts: dict[str, Any]) -> dict[str, Any]:
         settings = {key: value for key, value in self._spec["options"].items() if key not in FREE}
-        return {"input": asdict(identify(self._input)), "settings": settings, "facts": facts, "plan": plan.to_json()}
+        assert self._identity is not None, "the film has begun"
+        return {"input": asdict(self._identity), "settings": settings, "facts": facts, "plan": plan.to_json()}
 
     def _trusted(self, records: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
         """The finished segments whose files are still what they were; the others are computed again."""
@@ -190,8 +221,10 @@ def work_folder(output: Path, root: Path | None) -> Path:
     """Where the segments of `output` lie: beside it, or in `root` under a name that no other output has."""
     final = output.resolve()
     if root is None:
-        return final.with_name(f".{final.name[:100]}.vidsr")
-    return root / f"{final.name[:100]}.{hashlib.sha256(str(final).encode()).hexdigest()[:12]}"
+        return final.with_name(f".{short_name(final.name)}.vidsr")
+    if same_file(root, final):
+        raise UsageError(f"--work-dir: {root} is the output itself", "name a folder")
+    return root / f"{short_name(final.name)}.{hashlib.sha256(str(final).encode()).hexdigest()[:12]}"
 
 
 def _comparable(first: dict[str, Any], options: Options) -> dict[str, Any]:

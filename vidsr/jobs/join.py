@@ -30,8 +30,7 @@ def load(
     for event in events:
         tally.count(event_from_json(event))
     for segment in segments:
-        check()
-        tally.pts.extend(sorted(pts for pts, _ in SegmentReader(Path(segment["path"])).stamps()))
+        tally.pts.extend(sorted(pts for pts, _ in _stamps(SegmentReader(Path(segment["path"])), check)))
         tally.reused += segment["reused"]
         tally.computed += segment["computed"]
         tally.kept = max(tally.kept, segment["kept"])
@@ -60,12 +59,14 @@ def joined(
     muxer finds them: it is read to the time of each packet before that is given out, and to its end.
     """
     video.codec_context.open()
+    segments = [segment for segment in segments if segment["packets"]]
     readers = [SegmentReader(Path(segment["path"])) for segment in segments]
     for reader in readers:
         _check_header(reader, video)
     packets: Iterator[Packet[Any]] = chain.from_iterable(readers)
     if any(after["first_dts"] <= before["last_dts"] for before, after in pairwise(segments)):
-        packets = _redated(packets, run.tally.pts, readers)
+        delay = max(_delay(reader, run.flow.cancel.check) for reader in readers)
+        packets = _redated(packets, run.tally.pts, delay)
     times, reached = _times(read, run.shift), -_NEVER
     for packet in packets:
         run.flow.cancel.check()
@@ -96,23 +97,26 @@ def _check_header(reader: SegmentReader, video: VideoStream) -> None:
         )
 
 
-def _redated(
-    packets: Iterable[Packet[Any]], pts: Sequence[int], readers: Sequence[SegmentReader]
-) -> Iterator[Packet[Any]]:
+def _redated(packets: Iterable[Packet[Any]], pts: Sequence[int], delay: int) -> Iterator[Packet[Any]]:
     """The packets with decoding times made anew, by the rule that encoders use: packet k is decoded when picture
     k - delay is shown. At variable rates those of two segments may overlap, since each encoder guesses the time before
     its first picture.
     """
-    delay = max(_delay(reader) for reader in readers)
     head = pts[min(delay, len(pts) - 1)] - pts[0]
     for number, packet in enumerate(packets):
         packet.dts = pts[number - delay] if number >= delay else pts[number] - head
         yield packet
 
 
-def _delay(segment: SegmentReader) -> int:
+def _stamps(segment: SegmentReader, check: Callable[[], None]) -> Iterator[tuple[int, int | None]]:
+    for stamps in segment.stamps():
+        check()
+        yield stamps
+
+
+def _delay(segment: SegmentReader, check: Callable[[], None]) -> int:
     """By how many places a packet comes later, in the order of decoding, than its picture in the order of showing."""
-    stamps = [pts for pts, _ in segment.stamps()]
+    stamps = [pts for pts, _ in _stamps(segment, check)]
     places = {pts: place for place, pts in enumerate(sorted(stamps))}
     return max(number - places[pts] for number, pts in enumerate(stamps))
 

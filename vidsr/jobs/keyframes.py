@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from .bits import Bits, unescaped, units_after_codes, units_after_lengths
 
 INTRA = {
-    "ffv1", "prores", "dnxhd", "mjpeg", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "cfhd", "rawvideo", "v210",
+    "ffv1", "prores", "dnxhd", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "cfhd", "rawvideo", "v210",
     "dvvideo", "jpeg2000",
 }  # fmt: skip
 """Codecs whose pictures refer to no other, and whose decoders refuse a picture that is no keyframe but needs one."""
@@ -70,6 +70,20 @@ def _mpeg2(data: bytes, extradata: bytes) -> tuple[bytes, ...] | None:
     return (data[header + 4 : header + 8],)
 
 
+def _mjpeg(data: bytes, extradata: bytes) -> tuple[bytes, ...] | None:
+    """Entered at a picture with quantisation tables of its own; decoders keep those of the picture before. Huffman
+    tables may be left out, and then are those of the standard: if any picture has others, all must have them.
+    """
+    at, quantised, huffman = 2, False, []
+    while data[at : at + 1] == b"\xff" and data[at + 1] != 0xDA:
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
+        quantised = quantised or data[at + 1] == 0xDB
+        if data[at + 1] == 0xC4:
+            huffman.append(data[at:end])
+        at = end
+    return tuple(huffman) if quantised and data[at + 1 : at + 2] == b"\xda" else None
+
+
 def _vp8(data: bytes, extradata: bytes) -> tuple[bytes, ...] | None:
     return () if data[0] & 1 == 0 and data[3:6] == b"\x9d\x01\x2a" else None
 
@@ -98,6 +112,7 @@ def _av1(data: bytes, extradata: bytes) -> tuple[bytes, ...] | None:
 
 _LOOKS = {
     "h264": _h264, "hevc": _hevc, "mpeg1video": _mpeg2, "mpeg2video": _mpeg2, "vp8": _vp8, "vp9": _vp9, "av1": _av1,
+    "mjpeg": _mjpeg,
 }  # fmt: skip
 
 

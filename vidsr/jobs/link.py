@@ -19,7 +19,10 @@ _WORDS = 4096
 _ALL = 1 << 20
 """Bytes that a pipe can hold: one read of so many leaves nothing in it."""
 
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); from vidsr.jobs.worker import main; main()"
+_BOOT = (
+    "import json, sys; from importlib import import_module; "
+    "sys.path[:] = json.loads(sys.argv.pop(1)); import_module(sys.argv.pop(1)).main()"
+)
 
 
 class Process(Protocol):
@@ -44,14 +47,20 @@ Launch = Callable[[str, int], Process]
 
 
 def launch(device: str, threads: int) -> Process:
-    """Start `vidsr.jobs.worker`, which finds modules where this process does, and not in the current folder.
+    """Start `vidsr.jobs.worker`. Raises OSError."""
+    return start("vidsr.jobs.worker", "--device", device, "--threads", str(threads))
+
+
+def start(module: str, *arguments: str, **environment: str) -> Process:
+    """Start a module of this package, which finds modules where this process does, and not in the current folder.
 
     Signals to the group wait meanwhile: the new process gets none before it ignores them, and this one is not
     interrupted between the start of a process and the record of it. Raises OSError.
     """
-    boot = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), "--device", device, "--threads", str(threads)]
+    boot = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path), module, *arguments]
+    pipe, env = subprocess.PIPE, {**os.environ, **environment}
     with _signals_held():
-        return subprocess.Popen(boot, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(boot, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env=env)
 
 
 @contextmanager

@@ -86,12 +86,16 @@ def _let_go(film: Film) -> Callable[..., None]:
 
 
 def _executor(options: Options) -> Executor:
-    if options.cluster is not None:
-        from .ray import Cluster
-
-        return Cluster(options.cluster)
     # Building an engine is one long call, in which nothing can be seen to move.
     stall = STALL if not options.runtime.startswith("tensorrt") else BUILD
+    if options.cluster is not None:
+        if (options.device, options.devices) != ("auto", "auto"):
+            raise UsageError(
+                "--device and --devices are those of this machine, --cluster has its own", "leave them out"
+            )
+        from .ray import Cluster
+
+        return Cluster(options.cluster, stall=stall)
     return Local(devices_for(options), stall=stall)
 
 

@@ -120,6 +120,7 @@ class _Reading:
         self._doubt(packet.is_corrupt, f"{which} is damaged")
         self._doubt(packet.is_discard, f"{which} is not to be shown")
         self._doubt(packet.has_sidedata("new_extradata"), f"at {which} the coding of its pictures changes")
+        self._doubt(packet.has_sidedata("palette"), f"{which} has a palette that others need")
         if packet.dts is not None:
             self._doubt(self._dts is not None and packet.dts < self._dts, f"time steps back at {which}")
             self._dts = packet.dts

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from functools import partial
 from importlib.metadata import version
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ class Opened:
     spec: dict[str, Any]
     plan: Plan
     shift: int
-    runner: Runtime
+    runner: Runtime | None
+    """None where nothing is computed: a join may be done on a machine that could not."""
 
 
 class Workshop:
@@ -62,7 +63,11 @@ class Workshop:
     def do(self, task: Task, say: Emit, cancel: Cancel) -> dict[str, Any]:
         """The result of a task, as JSON values; `say` hears its events. Raises the errors of `vidsr.errors`."""
         work = {"prepare": self.prepare, "segment": self.segment, "join": self.join}[task.kind]
-        return work(task.body, say, cancel)
+        try:
+            return work(task.body, say, cancel)
+        except BaseException:
+            self._opened = None  # a runtime of a task that failed is not to be trusted
+            raise
 
     def prepare(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
         """Check everything, settle on the first frame how the network runs, and cut the input into segments."""
@@ -82,14 +87,15 @@ class Workshop:
     def segment(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
         """Compute one segment into the file `path`; it is on the disk when this returns."""
         film = self._open(body["film"], say, cancel)
-        span = Span.from_json(body["span"])
+        span, path = Span.from_json(body["span"]), Path(body["path"])
         heard: list[Event] = []
-        tally = Tally(_inside(span, film.plan.source.time_base, _both(say, heard.append)))
-        with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
-            run = _part(film, source, span, tally, cancel)
-            sealed = record(run, Path(body["path"]))
-            settle(run)
-            _check(run, span)
+        lead = Lead(span, film.plan.source.time_base, _both(say, heard.append))
+        run, sealed = self._recorded(film, span, path, lead, cancel)
+        if lead.spoilt:  # what the segment refers to is damaged: only from the beginning is it decoded as in one piece
+            lead.spoilt, span = False, replace(span, entry=None)
+            heard.clear()
+            run, sealed = self._recorded(film, span, path, lead, cancel)
+        tally = run.tally
         return {
             **asdict(sealed),
             "frames": len(tally.pts),
@@ -102,9 +108,17 @@ class Workshop:
             "events": _lasting(heard),
         }
 
+    def _recorded(self, film: Opened, span: Span, path: Path, lead: Lead, cancel: Cancel) -> tuple[Run, Sealed]:
+        with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
+            run = _part(film, source, span, Tally(lead), cancel)
+            sealed = record(run, path)
+            settle(run)
+            _check(run, span)
+        return run, sealed
+
     def join(self, body: dict[str, Any], say: Emit, cancel: Cancel) -> dict[str, Any]:
         """Write the segments and the carried streams to the file `path`, verify it, and account for it all."""
-        film = self._open(body["film"], say, cancel)
+        film = self._open(body["film"], say, cancel, compute=False)
         heard: list[Event] = []
         tally = load(body["segments"], body["events"], _both(say, heard.append), cancel.check)
         with closing(open_source(film.plan.input, film.plan.options.max_pixels)) as source:
@@ -116,27 +130,29 @@ class Workshop:
         report = report_of(film.plan, tally, streams, checks)
         return {"report": asdict(report) | {"pts": list(report.pts)}, "events": _lasting(heard)}
 
-    def _open(self, spec: dict[str, Any], say: Emit, cancel: Cancel) -> Opened:
+    def _open(self, spec: dict[str, Any], say: Emit, cancel: Cancel, *, compute: bool = True) -> Opened:
         """The film of `spec`: kept from the task before where it is the same one."""
-        if self._opened is None or self._opened.spec != spec:
-            self._opened = None  # gives its memory back
-            self._opened = self._planned(spec, say, cancel)
-        return self._opened
+        kept = self._opened
+        if kept is None or kept.spec != spec or (compute and kept.runner is None):
+            self._opened = kept = None  # gives its memory back
+            self._opened = kept = self._planned(spec, say, cancel, compute)
+        return kept
 
-    def _planned(self, spec: dict[str, Any], say: Emit, cancel: Cancel) -> Opened:
+    def _planned(self, spec: dict[str, Any], say: Emit, cancel: Cancel, compute: bool) -> Opened:
         options = Options(**spec["options"]).model_copy(update={"device": self.device})
         output = None if spec["output"] is None else Path(spec["output"])
         with closing(open_source(Path(spec["input"]), options.max_pixels)) as source:
             job = prepared(source, output, options, Tally(say), Flow(cancel))
             if spec["facts"] is None:
                 job.flow.apart(partial(first_frame, job), "first frame")
-                engine = job.inference.settled
+                engines = tuple(each.settled for each in job.passes)
             else:
-                engine = replace(job.plan.engine, **spec["facts"]["engine"])
-            runner = job.inference.runner
+                pairs = zip(job.plan.engines, spec["facts"]["engines"], strict=True)
+                engines = tuple(replace(engine, **fixed) for engine, fixed in pairs)
+            job.plan = replace(job.plan, engines=engines, settings=_portable(job.plan))  # what makes the runtime
+            runner = job.inference.runner if compute else None
             if isinstance(runner, Fused) and spec["facts"] is not None:
                 runner.fix(spec["facts"]["kernels"])
-            job.plan = replace(job.plan, engine=engine, settings=_portable(job.plan))
             return Opened(spec, job.plan, job.shift, runner)
 
     def _cut(self, body: dict[str, Any], plan: Plan, cancel: Cancel) -> ShardPlan:
@@ -152,7 +168,7 @@ def facts(film: Opened) -> dict[str, Any]:
     """What else than options decides on the result: it must be the same for all segments, also after a resume."""
     plan = film.plan
     return {
-        "engine": {name: getattr(plan.engine, name) for name in ENGINE},
+        "engines": [{name: getattr(engine, name) for name in ENGINE} for engine in plan.engines],
         "kernels": film.runner.chosen() if isinstance(film.runner, Fused) else {},
         "device": plan.engine.device.type,
         "weights": plan.network.sha256,
@@ -172,12 +188,13 @@ def record(run: Run, path: Path) -> Sealed:
 
         def work() -> Sealed:
             made = encoded(run, video)
-            first = next(made)  # by now the encoder is open
+            first = list(islice(made, 1))  # by now the encoder is open; none where not one picture could be decoded
             context = video.codec_context
+            base = first[0].time_base if first else run.plan.target.time_base
             size = context.width, context.height
-            header = Header(str(first.time_base), context.codec.name, bytes(context.extradata or b""), *size)
+            header = Header(str(base), context.codec.name, bytes(context.extradata or b""), *size)
             with SegmentWriter(path, header) as writer:
-                for packet in run.tally.timed("mux", chain([first], made)):
+                for packet in run.tally.timed("mux", chain(first, made)):
                     writer.write(packet)
                 return writer.close()
 
@@ -205,10 +222,17 @@ class _Nowhere(io.RawIOBase):
 def _part(film: Opened, source: Source, span: Span, tally: Tally, cancel: Cancel) -> Run:
     """The run that computes `span` of the film."""
     accelerate(source, film.plan.options, film.plan.engine.device)
-    read = tally.timed("source", place(source, span.entry, tally.emit))
+    read = tally.timed("source", _watched(place(source, span.entry, tally.emit), cancel))
     run = _run(film, source, tally, cancel, read)
     run.range, run.expected.amid = (span.start, span.end), span.entry is not None
     return run
+
+
+def _watched(read: Iterator[Packet[Any]], cancel: Cancel) -> Iterator[Packet[Any]]:
+    """The packets; each shows that the work moves, also where many are decoded before the segment begins."""
+    for packet in read:
+        cancel.check()
+        yield packet
 
 
 def _run(film: Opened, source: Source, tally: Tally, cancel: Cancel, read: Iterator[Packet[Any]]) -> Run:
@@ -236,17 +260,25 @@ def _check(run: Run, span: Span) -> None:
         )
 
 
-def _inside(span: Span, base: Fraction, emit: Emit) -> Emit:
-    """Tells only events of the segment's own time: what lies before it is decoded, not kept, and told by another."""
-    start = float("-inf") if span.start is None else float(span.start * base)
-    end = float("inf") if span.end is None else float(span.end * base)
+class Lead:
+    """Tells only events of the segment's own time: what lies before it is decoded, not kept, and told by another.
 
-    def told(event: Event) -> None:
+    Damage before it makes it `spoilt`: pictures of the segment may refer to what a decoder that came from the beginning
+    would have put in its place.
+    """
+
+    def __init__(self, span: Span, base: Fraction, emit: Emit) -> None:
+        self._start = float("-inf") if span.start is None else float(span.start * base)
+        self._end = float("inf") if span.end is None else float(span.end * base)
+        self._emit = emit
+        self.spoilt = False
+
+    def __call__(self, event: Event) -> None:
         seconds = getattr(event, "seconds", None)
-        if isinstance(event, Progress) or seconds is None or start <= seconds < end:
-            emit(event)
-
-    return told
+        if isinstance(event, Progress) or seconds is None or self._start <= seconds < self._end:
+            self._emit(event)
+        elif seconds < self._start:
+            self.spoilt = True
 
 
 def _both(*listeners: Callable[[Event], None]) -> Emit:

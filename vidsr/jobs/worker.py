@@ -109,9 +109,9 @@ def serve(make: Callable[[], Workshop]) -> NoReturn:
     A task that fails for a reason that is not the user's ends the process: what a device has computed after its first
     error is not to be trusted. An error of `make` is told as the failure of the first task.
     """
-    _signals()
-    source = _private(0, os.open(os.devnull, os.O_RDONLY))
-    talk = Talk(_private(1, os.dup(2)))
+    listen_only_to_supervisor()
+    source = private(0, os.open(os.devnull, os.O_RDONLY))
+    talk = Talk(private(1, os.dup(2)))
     tasks: SimpleQueue[Task] = SimpleQueue()
     _thread("listen", lambda: _listen(source, tasks))
     _thread("beat", lambda: _beat(talk))
@@ -145,7 +145,7 @@ def _made(make: Callable[[], Workshop]) -> Callable[..., dict[str, Any]]:
     return refuse
 
 
-def _signals() -> None:
+def listen_only_to_supervisor() -> None:
     """Signals that the terminal sends to the whole group are for the supervisor; any other ends the process."""
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
@@ -157,7 +157,7 @@ def _signals() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _private(standard: int, instead: int) -> int:
+def private(standard: int, instead: int) -> int:
     """A copy of a standard descriptor that neither libraries nor child processes know; `instead` takes its number."""
     copy = os.dup(standard)
     os.dup2(instead, standard)

@@ -17,7 +17,7 @@ from av.subtitles.stream import SubtitleStream
 
 from ..events import Emit, Retimed, ignore
 from .audio import Transcoder, add_encoded, audio_encoder, usual_layout
-from .libav import open_input
+from .libav import is_cover, open_input
 from .plan import TIMECODE_AS_TAG, StreamPlan
 from .subtitles import TextConverter, is_pause
 
@@ -40,7 +40,8 @@ class Carrier:
     """Adds an output stream for every plan and turns packets of the input into packets ready to mux.
 
     Build it after the video stream was added to `output` and before the first packet is muxed. `offset`, in seconds,
-    is added to all times: the same by which the video is moved when its timestamps would be negative.
+    is added to all times: the same by which the video is moved when its timestamps would be negative. `read` are
+    packets of the input that were read already. `streamed` says that the output cannot go back in what it wrote.
     """
 
     def __init__(
@@ -50,7 +51,11 @@ class Carrier:
         output: OutputContainer,
         offset: Fraction = Fraction(0),
         emit: Emit = ignore,
+        read: Iterable[Packet[Any]] = (),
+        streamed: bool = False,
     ) -> None:
+        self._first = {packet.stream_index: packet for packet in reversed([*read]) if packet.size and streamed}
+        self._covers = {packet.stream_index: packet for packet in read if packet.size and is_cover(packet.stream)}
         self.plans = tuple(plans)
         self.source, self.output, self.offset, self.emit = source, output, offset, emit
         self._workers: dict[int, _Copier | TextConverter | Transcoder] = {}
@@ -88,9 +93,13 @@ class Carrier:
             assert isinstance(stream, AttachmentStream)
             self._attach(stream)
         elif plan.action == "cover" and self.output.format.name == "matroska":
-            self.output.add_attachment(*_COVER_TYPES[plan.codec], cover_picture(self.source, plan.index))
+            self.output.add_attachment(*_COVER_TYPES[plan.codec], self._cover(plan.index))
         else:
             self._workers[plan.index] = self._worker(stream, plan)
+
+    def _cover(self, index: int) -> bytes:
+        """The picture of cover art: a pipe gives it only once, a demuxer before everything else."""
+        return bytes(self._covers[index]) if index in self._covers else cover_picture(self.source, index)
 
     def _worker(self, stream: Stream, plan: StreamPlan) -> _Copier | TextConverter | Transcoder:
         if plan.action == "encode":
@@ -103,9 +112,23 @@ class Carrier:
             assert isinstance(text, SubtitleStream)
             return TextConverter(stream, text, self.emit)
         copy = self._described(stream, self.output.add_stream_from_template(stream, opaque=True))
+        if plan.codec == "aac" and self.output.format.name == "matroska" and stream.index in self._first:
+            self._configure(copy, bytes(self._first[stream.index]))
         if isinstance(copy, AudioStream) and copy.channels and copy.layout.name.endswith(" channels"):
             copy.codec_context.layout = usual_layout(copy.channels)  # AVI and MKV do not say it, and MP4 insists
         return _Copier(copy, self.offset, self.emit)
+
+    def _configure(self, copy: Stream, packet: bytes) -> None:
+        """Give AAC of a transport stream the description that Matroska wants in its header, before the first packet.
+
+        Each packet of it begins with a header of its own instead (ADTS, ISO/IEC 13818-7 section 6.2), and the muxer
+        goes back to write the description: a pipe does not let it.
+        """
+        if copy.codec_context.extradata or len(packet) < 7 or packet[0] != 0xFF or packet[1] & 0xF6 != 0xF0:
+            return
+        profile, rate = packet[2] >> 6, packet[2] >> 2 & 15
+        channels = (packet[2] & 1) << 2 | packet[3] >> 6
+        copy.codec_context.extradata = ((profile + 1) << 11 | rate << 7 | channels << 3).to_bytes(2)
 
     def _described(self, source: Stream, target: S) -> S:
         """`target` with the language, title, other metadata and disposition of `source`."""

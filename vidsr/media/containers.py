@@ -14,9 +14,12 @@ import av
 
 from ..errors import UsageError, near_miss
 
+KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
+"""Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
+
 _MUXERS = {
     "mp4": "mp4", "m4v": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "avi": "avi", "nut": "nut",
-    "flv": "flv", "ts": "mpegts", "m2ts": "mpegts", "mts": "mpegts",
+    "flv": "flv", "ts": "mpegts", "m2ts": "mpegts", "mts": "mpegts", "y4m": "yuv4mpegpipe",
 }  # fmt: skip
 """Muxer by file name extension."""
 
@@ -60,16 +63,23 @@ def container_name(name: str | Path) -> str:
 
 def spoken(container: str) -> str:
     """The name people use for a container: mkv for matroska."""
-    return {"matroska": "mkv", "mpegts": "ts"}.get(container, container)
+    names = {"matroska": "mkv", "mpegts": "ts", "yuv4mpegpipe": "y4m", "rawvideo": "raw planes"}
+    return names.get(container, container)
 
 
-def muxer_options(container: str) -> dict[str, str]:
-    """Options of the muxer under which every packet keeps the time it was given.
+_FRAGMENTED = {"movflags": "+frag_keyframe+delay_moov+default_base_moof"}
+"""MP4 and MOV that are written once through: a fragment for each keyframe. `delay_moov` lets the header wait for the
+first packets, without which it cannot say that the clip begins at zero: with B-frames it then begins later."""
+
+
+def muxer_options(container: str, streamed: bool = False) -> dict[str, str]:
+    """Options of the muxer under which every packet keeps the time it was given; `streamed` to where it cannot seek.
 
     AAC begins with a packet at a negative time (priming). Left to itself Matroska then shifts all streams by 21 ms;
     told not to, it keeps them, as MP4 does with an edit list. AVI and FLV cannot hold negative times and must shift.
     """
-    return {"avoid_negative_ts": "disabled"} if container in ("matroska", "webm", "mp4", "mov") else {}
+    words = {"avoid_negative_ts": "disabled"} if container in ("matroska", "webm", "mp4", "mov") else {}
+    return words | (_FRAGMENTED if streamed and container in ("mp4", "mov") else {})
 
 
 @cache

@@ -14,7 +14,8 @@ class Deinterlacer:
     """One frame in, one frame out, later: the filter looks one frame ahead.
 
     With `auto` frames pass untouched until the first one that is marked as interlaced, and from there on through the
-    filter, which leaves progressive ones alone. `on` filters every frame.
+    filter, which leaves progressive ones alone. `on` filters every frame. The frame before the first interlaced one is
+    its past, whatever came before that: so it does not matter where the film was entered.
     """
 
     def __init__(self, mode: Literal["auto", "on"], time_base: Fraction) -> None:
@@ -22,10 +23,15 @@ class Deinterlacer:
         self._time_base = time_base
         self._graph: Graph | None = None
         self._shape: tuple[int, int, str] | None = None
+        self._past: av.VideoFrame | None = None
+        """The frame that passed untouched last."""
+        self._unwanted = 0
+        """Frames that the filter holds, and that were given out already."""
 
     def push(self, frame: av.VideoFrame) -> Iterator[av.VideoFrame]:
         """The frames that are ready once `frame` was given."""
         if self._graph is None and self._mode == "auto" and not frame.interlaced_frame:
+            self._past = frame
             yield frame
             return
         shape = (frame.width, frame.height, frame.format.name)
@@ -33,9 +39,21 @@ class Deinterlacer:
             yield from self.finish()
             self._open(frame)
             self._shape = shape
+            self._remember(frame)
         assert self._graph is not None
         self._graph.vpush(frame)
         yield from self._drain()
+
+    def _remember(self, frame: av.VideoFrame) -> None:
+        """Bring the filter, which is new, to where it would be had it seen all frames: it knows the one that passed
+        before, and it treats the first interlaced one that it sees in a way of its own, so it sees one before that.
+        """
+        past, self._past = self._past, None
+        if past is not None and (past.width, past.height, past.format.name) == self._shape:
+            assert self._graph is not None
+            self._graph.vpush(frame)
+            self._graph.vpush(past)
+            self._unwanted = 2
 
     def finish(self) -> Iterator[av.VideoFrame]:
         """The frames that the filter still holds."""
@@ -61,7 +79,10 @@ class Deinterlacer:
                 frame = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            yield self._on_our_clock(frame)
+            if self._unwanted:
+                self._unwanted -= 1
+            else:
+                yield self._on_our_clock(frame)
 
     def _on_our_clock(self, frame: av.VideoFrame) -> av.VideoFrame:
         """bwdif counts in half units, for the fields it could give."""

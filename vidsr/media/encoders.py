@@ -6,6 +6,7 @@ Quality defaults are for upscaled pictures, which are sharp and free of noise: a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
@@ -19,6 +20,7 @@ from ..frames import PixelLayout
 from ..options import Codec
 from .containers import holds, spoken
 from .pixels import format_of, has_alpha, layout_of
+from .plain import RAW, Y4M, raw_formats, y4m_formats
 
 _X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
 _NVENC = tuple(f"p{n}" for n in range(1, 8))
@@ -97,6 +99,8 @@ ENCODERS: dict[str, Encoder] = {encoder.name: encoder for encoder in _ALL}
 """All encoders by the names of `options.Codec`."""
 
 _DEFAULTS = {"webm": "vp9"}
+_PLAIN = {Y4M: Encoder("y4m", "rawvideo", lossless=True), RAW: Encoder("raw planes", "rawvideo", lossless=True)}
+"""What stands in the place of an encoder where pictures leave as they are."""
 
 
 @cache
@@ -117,6 +121,10 @@ def choose(codec: str | None, container: str) -> Encoder:
 
     Raises UsageError when it is unknown, missing in this FFmpeg, or makes what `container` cannot hold.
     """
+    if container in _PLAIN:
+        if codec is not None:
+            raise UsageError(f"--codec: {spoken(container)} holds pictures that are not coded", "leave out --codec")
+        return _PLAIN[container]
     name = codec or _DEFAULTS.get(container, "x264")
     if name not in ENCODERS:
         known = list(get_args(Codec))
@@ -134,14 +142,21 @@ def choose(codec: str | None, container: str) -> Encoder:
 def formats(encoder: Encoder) -> dict[str, PixelLayout]:
     """The pixel formats that `encoder` takes from memory, without alpha, and the layout it codes them in."""
     found: dict[str, PixelLayout] = {}
-    for fmt in LibavCodec(encoder.libav, "w").video_formats or ():
+    for name in _taken(encoder):
         try:
-            layout = layout_of(fmt.name)
+            layout = layout_of(name)
         except InputError:
             continue  # a surface of the device, or float
-        if not has_alpha(fmt.name) and not fmt.name.startswith("yuvj") and layout.depth <= encoder.max_depth:
-            found[fmt.name] = layout
+        if not has_alpha(name) and not name.startswith("yuvj") and layout.depth <= encoder.max_depth:
+            found[name] = layout
     return found
+
+
+def _taken(encoder: Encoder) -> Iterable[str]:
+    """Names of the pixel formats that `encoder` says it takes; FFmpeg's `rawvideo` says nothing and takes them all."""
+    if encoder.libav == "rawvideo":
+        return y4m_formats() if encoder is _PLAIN[Y4M] else raw_formats()
+    return (fmt.name for fmt in LibavCodec(encoder.libav, "w").video_formats or ())
 
 
 def output_format(
@@ -219,7 +234,7 @@ def keeps_aspect(encoder: Encoder, container: str) -> bool:
     H.264 and HEVC carry it in their headers. For the others the container must, and PyAV tells it to MP4 and MOV but
     not to Matroska (which takes it from a field of the stream that PyAV does not set).
     """
-    return encoder.codec in ("h264", "hevc") or container in ("mp4", "mov")
+    return encoder.codec in ("h264", "hevc") or container in ("mp4", "mov", Y4M)
 
 
 def settle_short(packets: list[Packet[Any]]) -> list[Packet[Any]]:

@@ -19,6 +19,9 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from ..errors import InputError, OutputError, ReaderGoneError
+from .distant import name_or_file
+from .forms import Form
+from .pipes import CHUNK, Reader, is_stream
 
 R = TypeVar("R")
 
@@ -26,25 +29,61 @@ _INDIRECT = {"hls", "concat", "dash", "lavfi", "imf", "sdp", "rtp", "rtsp", "sap
 """Demuxers that read other files than the one named, or read anything as if it were video."""
 
 
-def _allowed_formats() -> str:
-    return ",".join(sorted(name for name in av.formats_available if not _INDIRECT & set(name.split(","))))
+def allowed_formats() -> list[str]:
+    """FFmpeg's names of the formats that inputs may have."""
+    return sorted(name for name in av.formats_available if not _INDIRECT & set(name.split(",")))
 
 
-def open_input(path: Path, hwaccel: HWAccel | None = None) -> InputContainer:
-    """Open a local file for reading. Raises InputError when it is missing, empty, a folder, or holds no streams.
+def open_input(path: Path | Reader, hwaccel: HWAccel | None = None, form: Form | None = None) -> InputContainer:
+    """Open a local file or a stream for reading. Raises InputError when it is missing, empty, a folder, or holds no
+    streams.
 
     Only the file itself is read: playlists and other formats that name further files are refused. `hwaccel` decodes
-    its video where it can.
+    its video where it can. `form` says what it holds where it does not say so itself.
     """
+    options = {"protocol_whitelist": "file,pipe", "format_whitelist": ",".join(allowed_formats())}
+    if isinstance(path, Reader) or is_stream(path):
+        return _open_stream(path if isinstance(path, Reader) else Reader(path), form, options)
     _check_readable(path)
-    options = {"protocol_whitelist": "file,pipe", "format_whitelist": _allowed_formats()}
+    if form is not None:
+        return _open_formed(path, form, options)
     try:
-        return av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace", hwaccel=hwaccel)
+        return av.open(name_or_file(path), "r", options=options, metadata_errors="replace", hwaccel=hwaccel)
     except (av.error.FFmpegError, EOFError, ValueError) as error:
         raise InputError(
             f"input {path} is not a video that can be read: {reason(error)}",
             "a file cut short before its index cannot be opened; vidsr probe shows what a file holds",
         ) from error
+
+
+def _open_formed(path: Path, form: Form, options: dict[str, str]) -> InputContainer:
+    try:
+        return av.open(f"file:{path.resolve()}", "r", form.demuxer, options=options | form.words())
+    except (av.error.FFmpegError, EOFError, ValueError) as error:
+        what = f"input {path} cannot be read as --in-format says: {reason(error)}"
+        raise InputError(what, "leave out --in-format if the file says itself what it is") from error
+
+
+def _open_stream(reader: Reader, form: Form | None, options: dict[str, str]) -> InputContainer:
+    words = options | (form.words() if form else {})
+    try:
+        if not reader.head:
+            raise InputError(f"input {reader.name} is empty (0 bytes)", "the program that writes it may have failed")
+        name = form.demuxer if form else None
+        return av.open(reader, "r", name, options=words, buffer_size=CHUNK, metadata_errors="replace")
+    except (av.error.FFmpegError, EOFError, ValueError) as error:
+        reader.raise_failure()
+        what = f"input {reader.name} is not a video that can be read: {reason(error)}"
+        raise InputError(what, _STREAMABLE) from error
+    except BaseException:
+        reader.close()
+        raise
+
+
+_STREAMABLE = (
+    "from a pipe come y4m, mkv, ts, nut and other containers that begin with their header, mp4 only with its index"
+    " first or in fragments; raw planes need --in-format, --in-size and --in-rate"
+)
 
 
 def _check_readable(path: Path) -> None:

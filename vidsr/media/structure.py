@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from av.container import InputContainer
 
+from .distant import open_bytes
+
 _MAX_BOXES = 1_000_000
 
 
@@ -18,7 +20,7 @@ def structure_fault(container: InputContainer, path: Path) -> str:
     if not path.is_file():
         return ""
     formats = container.format.name.split(",")
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         if "mov" in formats:
             return _box_fault(file, path.stat().st_size)
         if "avi" in formats:

@@ -39,3 +39,5 @@ class Descriptor:
     origin: str
     """The path or the package the weights came from."""
     network: nn.Module
+    tiles: bool = True
+    """Whether tiles are as good as the whole frame; False where the makers of the architecture advise against them."""

@@ -38,7 +38,7 @@ def to_onnx(descriptor: Descriptor, precision: str = "fp32") -> bytes:
         )
     assert program is not None
     model: Any = program.model_proto
-    for key, value in _about(descriptor, precision).items():
+    for key, value in about(descriptor, precision).items():
         model.metadata_props.add(key=key, value=value)
     data: bytes = model.SerializeToString()
     return data
@@ -67,8 +67,8 @@ def _free(step: int) -> dict[int, Any]:
     return {0: torch.export.Dim("frames"), 2: step * rows, 3: step * columns}
 
 
-def _about(descriptor: Descriptor, precision: str) -> dict[str, str]:
-    """What stands in the metadata of a model."""
+def about(descriptor: Descriptor, precision: str) -> dict[str, str]:
+    """What stands in the metadata of an exported model."""
     from .. import __version__
 
     return {

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import pickle
 import pickletools
 import re
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,14 @@ from torch import Tensor
 
 from ..errors import OutputError, WeightsError
 from ..fs import write_atomically
+from .cards import KEY, Card, read_card
 from .ncnn import read_ncnn
+from .pt2 import is_pt2, read_pt2
 from .recover import normalise
 from .store import sha256_of
 
 LARGEST = 1 << 30
 """Bytes of a weights file, and of the tensors in it."""
-
-HEADER_KEY = "vidsr"
-"""Of the entry in a safetensors header that says where converted weights come from."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -53,7 +52,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse(path: Path, data: bytes) -> dict[str, Tensor]:
-    """The state dict, float32, in a `.safetensors`, `.pth` or ncnn `.bin` file; `data` is its content.
+    """The state dict, float32, in a `.safetensors`, `.pth`, `.pt2` or ncnn `.bin` file; `data` is its content.
 
     Raises WeightsError, which names the file, for everything that is not plain tensors.
     """
@@ -86,6 +85,8 @@ def _parse_torch(data: bytes) -> dict[str, Any]:
                 _check_zip(data)
             else:
                 _check_pickles(data)
+            if data.startswith(b"PK\x03\x04") and is_pt2(data):
+                return dict(read_pt2(data))
             content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except WeightsError:
         raise
@@ -146,18 +147,20 @@ def _check_memory(content: dict[str, Any]) -> None:
 
 
 def digest(state: dict[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values (float32, little endian) of a state dict, in order of the names."""
+    """SHA-256 over names, shapes and values of a state dict, in order of the names; floating-point ones as float32."""
     total = hashlib.sha256()
     for key in sorted(state):
         total.update(f"{key} {tuple(state[key].shape)}\n".encode())
-        total.update(state[key].contiguous().numpy().astype("<f4").tobytes())
+        values = state[key].contiguous().numpy()
+        total.update((values.astype("<f4") if state[key].is_floating_point() else values).tobytes())
     return total.hexdigest()
 
 
-def write_converted(path: Path, state: dict[str, Tensor], source: str, source_sha256: str, licence: str) -> None:
-    """Keep a state dict as safetensors, with where it comes from and its digest. Raises WeightsError."""
-    said = {"source": source, "sha256": source_sha256, "licence": licence, "digest": digest(state)}
-    data = safetensors.torch.save(state, {HEADER_KEY: json.dumps(said, sort_keys=True)})
+def write_converted(path: Path, state: dict[str, Tensor], card: Card) -> None:
+    """Keep a state dict as safetensors, with its card, to which its digest is added. Raises WeightsError."""
+    said = replace(card, digest=digest(state))
+    apart = {key: value.clone() for key, value in state.items()}  # the format wants no two that share memory
+    data = safetensors.torch.save(apart, {KEY: said.text()})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
@@ -165,22 +168,16 @@ def write_converted(path: Path, state: dict[str, Tensor], source: str, source_sh
         raise WeightsError(f"weights folder {path.parent} cannot be written: {error}", "set VIDSR_HOME") from error
 
 
-def read_converted(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The state dict that `write_converted` kept, and what it said. Raises WeightsError if either was altered."""
-    data = read_bytes(path)
-    state = parse(path, data)
-    try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        said: dict[str, str] = json.loads(header["__metadata__"][HEADER_KEY])
-        expected = said["digest"]
-    except (ValueError, KeyError, TypeError):
-        expected = "none"
-    if digest(state) != expected:
+def read_converted(path: Path) -> tuple[dict[str, Tensor], Card]:
+    """The state dict that `write_converted` kept, and its card. Raises WeightsError if either was altered."""
+    state, card = parse(path, read_bytes(path)), read_card(path)
+    if card is None or digest(state) != card.digest:
+        expected = card.digest if card else "none"
         raise WeightsError(
             f"weights {path} were altered: digest {digest(state)}, expected {expected}",
             "delete the file; it is made again when it is needed",
         )
-    return state, said
+    return state, card
 
 
 def check_sha256(path: Path, data: bytes, expected: str | None) -> str:

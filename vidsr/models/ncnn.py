@@ -1,4 +1,4 @@
-"""Networks in ncnn's form: a text file of layers (`.param`) and a file of numbers (`.bin`).
+"""Read networks in ncnn's form: a text file of layers (`.param`) and a file of numbers (`.bin`).
 
 The layers are compared with those that SRVGGNetCompact and RRDBNet have, connection by connection, so that a file of
 another network is refused rather than misread. Layout of the numbers, in the order of the layers: a convolution is a
@@ -9,7 +9,6 @@ float32. Source: ncnn's `modelbin.cpp` and its wiki page "param and model file s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,27 +16,13 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-
-Values = dict[int, float | tuple[float, ...]]
+from . import ncnn_layers
+from .archs.compact import SLOPES, Activation, with_slopes
+from .ncnn_layers import Layer, Sketch
 
 MAGIC = "7767517"
 TAGS: dict[int, np.dtype[Any]] = {0x01306B47: np.dtype("<f2"), 0: np.dtype("<f4"), 0x0002C056: np.dtype("<f4")}
 """Of the weights of a convolution; others mean quantised numbers."""
-
-CONV: Values = {1: 3, 4: 1, 5: 1}
-"""Kernel 3, padding 1, with bias."""
-LEAKY: Values = {9: 2, 10: (0.2,)}
-SUM: Values = {0: 1, 1: (0.2, 1.0)}
-"""0.2 times the first and once the second."""
-
-
-@dataclass
-class Layer:
-    """One layer: what it does, the places of the layers it reads, its parameters by ncnn's numbers."""
-
-    kind: str
-    inputs: tuple[int, ...]
-    values: Values = field(default_factory=dict)
 
 
 def read_layers(text: str) -> list[Layer]:
@@ -66,77 +51,36 @@ def _value(text: str) -> tuple[int, float | tuple[float, ...]]:
     key, _, value = text.partition("=")
     number = int(key)
     if number > -23300:
-        return number, float(np.float32(value))
+        return number, round(float(value), 6)
     return -23300 - number, tuple(round(float(part), 6) for part in value.split(",")[1:])
 
 
-class _Sketch:
-    """Layers as they are expected, written down one after the other; `add` gives the place of the new layer."""
-
-    def __init__(self) -> None:
-        self.layers = [Layer("Input", ())]
-        self.names: dict[int, str] = {}
-
-    def add(self, kind: str, *inputs: int, values: Values | None = None) -> int:
-        self.layers.append(Layer(kind, inputs, values or {}))
-        return len(self.layers) - 1
-
-    def weights(self, name: str, kind: str, source: int, values: Values) -> int:
-        place = self.add(kind, source, values=values)
-        self.names[place] = name
-        return place
-
-
-def _compact(convolutions: int, scale: float) -> _Sketch:
-    sketch, last = _Sketch(), 0
-    for index in range(convolutions + 1):
-        last = sketch.weights(f"body.{2 * index}", "Convolution", last, {**CONV})
-        last = sketch.weights(f"body.{2 * index + 1}", "PReLU", last, {})
-    last = sketch.weights(f"body.{2 * convolutions + 2}", "Convolution", last, {**CONV})
-    last = sketch.add("PixelShuffle", last, values={0: scale})
-    base = sketch.add("Interp", 0, values={0: 1, 1: scale, 2: scale})
-    sketch.add("BinaryOp", last, base)
-    return sketch
-
-
-def _rrdb(blocks: int) -> _Sketch:
-    sketch = _Sketch()
-    last = first = sketch.weights("conv_first", "Convolution", 0, {**CONV})
-    for block in range(blocks):
-        start = last
-        for dense in (1, 2, 3):
-            last = _dense_block(sketch, f"body.{block}.rdb{dense}", last)
-        last = sketch.add("Eltwise", last, start, values={**SUM})
-    last = sketch.weights("conv_body", "Convolution", last, {**CONV})
-    last = sketch.add("BinaryOp", first, last)
-    for name in ("conv_up1", "conv_up2"):
-        last = sketch.add("Interp", last, values={0: 1, 1: 2.0, 2: 2.0})
-        last = sketch.weights(name, "Convolution", last, CONV | LEAKY)
-    last = sketch.weights("conv_hr", "Convolution", last, CONV | LEAKY)
-    sketch.weights("conv_last", "Convolution", last, {**CONV})
-    return sketch
-
-
-def _dense_block(sketch: _Sketch, name: str, start: int) -> int:
-    seen, last = [start], start
-    for index in range(1, 6):
-        last = sketch.weights(f"{name}.conv{index}", "Convolution", last, CONV | (LEAKY if index < 5 else {}))
-        if index < 5:
-            seen.append(last)
-            last = sketch.add("Concat", *seen)
-    return sketch.add("Eltwise", last, start, values={**SUM})
-
-
-def _expected(layers: list[Layer]) -> _Sketch:
+def _expected(layers: list[Layer]) -> Sketch:
     """The network that the layers seem to be."""
     kinds = [layer.kind for layer in layers]
     if "PixelShuffle" in kinds:
-        scale = layers[kinds.index("PixelShuffle")].values.get(0, 1)
-        return _compact(max(0, kinds.count("PReLU") - 1), scale if isinstance(scale, float) else 1)
-    return _rrdb(max(0, kinds.count("Convolution") - 6) // 15)
+        activation = _activation(layers)
+        convolutions = max(0, kinds.count("PReLU" if activation == "prelu" else "ReLU") - 1)
+        return ncnn_layers.compact(convolutions, _first_value(layers, "PixelShuffle"), activation)
+    stages, smaller = kinds.count("Interp"), _first_value(layers, "Reorg")
+    return ncnn_layers.rrdb(max(0, kinds.count("Convolution") - 4 - stages) // 15, stages, smaller)
 
 
-def _check_equal(layers: list[Layer], sketch: _Sketch) -> None:
+def _activation(layers: list[Layer]) -> Activation:
+    """PReLU, or that whose slope the first ReLU layer has."""
+    layer = next((layer for layer in layers if layer.kind in ("PReLU", "ReLU")), None)
+    if layer is None or layer.kind == "PReLU":
+        return "prelu"
+    return "leakyrelu" if layer.values.get(0, 0.0) == SLOPES["leakyrelu"] else "relu"
+
+
+def _first_value(layers: list[Layer], kind: str) -> float:
+    """Parameter 0 of the first layer of a kind; 1 where there is none."""
+    value = next((layer.values.get(0, 1) for layer in layers if layer.kind == kind), 1)
+    return value if isinstance(value, float) else 1
+
+
+def _check_equal(layers: list[Layer], sketch: Sketch) -> None:
     """Raises WeightsError at the first layer that differs in kind, connection or parameter."""
     sizes = {"Convolution": (0, 6), "PReLU": (0,)}  # number of channels and of weights: these may vary
     for place, (seen, wanted) in enumerate(zip(layers, sketch.layers, strict=False)):
@@ -145,7 +89,7 @@ def _check_equal(layers: list[Layer], sketch: _Sketch) -> None:
             raise WeightsError(
                 f"the ncnn network differs from the known ones at layer {place}: {seen.kind} {seen.inputs} {values}, "
                 f"expected {wanted.kind} {wanted.inputs} {wanted.values}",
-                "known are SRVGGNetCompact with PReLU and RRDBNet of scale 4",
+                "known are SRVGGNetCompact and RRDBNet",
             )
     if len(layers) != len(sketch.layers):
         raise WeightsError(f"the ncnn network has {len(layers)} layers, expected {len(sketch.layers)}")
@@ -197,8 +141,9 @@ def _number(layer: Layer, key: int) -> float:
 def read_ncnn(param: str, binary: bytes) -> dict[str, Tensor]:
     """The state dict, float32, under the key names of the released `.pth` files.
 
-    `param` is the text of the `.param` file. Raises WeightsError for unknown networks and layouts, and when the
-    `.bin` file is not used up to its last byte.
+    `param` is the text of the `.param` file. Activations that have no slopes of their own get some, equal for all
+    channels, since only these tell in a state dict what the activation is. Raises WeightsError for unknown networks
+    and layouts, and when the `.bin` file is not used up to its last byte.
     """
     layers = read_layers(param)
     sketch = _expected(layers)
@@ -207,4 +152,5 @@ def read_ncnn(param: str, binary: bytes) -> dict[str, Tensor]:
     state = dict(pair for place, name in sketch.names.items() for pair in _tensors(name, layers[place], numbers))
     if numbers.place != len(binary):
         raise WeightsError(f"the .bin file has {len(binary)} bytes, expected {numbers.place}")
-    return state
+    activation = _activation(layers)
+    return state if activation == "prelu" else with_slopes(state, SLOPES[activation])

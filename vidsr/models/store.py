@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .registry import Packaged, Weights
 
-SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors", ".param", ".bin")
+SUFFIXES = (".pth", ".pt", ".ckpt", ".pt2", ".safetensors", ".onnx", ".param", ".bin")
 """Endings that mark a model given as a path."""
 
 
@@ -33,9 +33,25 @@ def converted_file(name: str) -> Path:
     return cache_folder() / f"{name}.safetensors"
 
 
+def kept_graph(name: str) -> Path:
+    """Where an ONNX file imported by the user under `name` is kept."""
+    return cache_folder() / f"{name}.onnx"
+
+
+def imported_files(name: str) -> list[Path]:
+    """The files that are kept under `name`, imported or converted."""
+    return [path for path in (converted_file(name), kept_graph(name)) if path.is_file()]
+
+
+def imported_file(name: str) -> Path | None:
+    """The file that is kept under `name`, None when there is none."""
+    return next(iter(imported_files(name)), None)
+
+
 def imported_names() -> list[str]:
-    """Names under which `.safetensors` files lie in the cache."""
-    return sorted(path.stem for path in cache_folder().glob("*.safetensors") if not path.name.startswith("."))
+    """Names under which weights lie in the cache."""
+    kept = [path for ending in ("safetensors", "onnx") for path in cache_folder().glob(f"*.{ending}")]
+    return sorted({path.stem for path in kept if not path.name.startswith(".")})
 
 
 def packaged_files(packaged: Packaged | None) -> tuple[Path, Path] | None:

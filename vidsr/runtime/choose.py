@@ -9,7 +9,9 @@ import torch
 from ..errors import UsageError, near_miss
 from ..events import Emit, FellBack, Notice
 from ..models.archs.compact import SRVGGNetCompact
+from ..models.community import Community
 from ..models.descriptor import Descriptor
+from ..models.graph import Graph
 from ..options import Runtime as Names
 from . import compiled
 from .compiled import Compiled
@@ -17,7 +19,7 @@ from .device import pick_precision
 from .eager import Eager
 from .interface import Check, Runtime
 from .layered import Layered
-from .onnx import PROVIDERS, Onnx, default_provider
+from .onnx import PROVIDERS, Onnx, default_provider, providers
 from .tensorrt import TensorRT
 
 NAMES = get_args(Names)
@@ -63,6 +65,8 @@ def make_runtime(
     """
     check_name(name)
     kind, _, provider = name.partition(":")
+    if isinstance(descriptor.network, Graph):
+        return _graph(kind, provider, descriptor, device, precision, emit, check)
     if kind == "auto":
         return _auto(descriptor, device, precision, emit, check)
     if kind == "onnx":
@@ -75,6 +79,20 @@ def make_runtime(
     if reason is not None:
         raise UsageError(f"--runtime: {reason}", "--runtime auto takes what is possible")
     return _plain(kind, descriptor, device, precision, check)
+
+
+def _graph(
+    kind: str, provider: str, descriptor: Descriptor, device: torch.device, precision: str, emit: Emit,
+    check: Check | None,
+) -> Runtime:  # fmt: skip
+    """An ONNX file as the model: onnxruntime runs it, whatever else is there."""
+    if kind not in ("auto", "onnx"):
+        raise UsageError(f"--runtime: {kind} cannot run {descriptor.name}, which is an ONNX file", "--runtime onnx")
+    chosen = provider or default_provider(device)
+    if not provider and chosen not in providers():
+        emit(FellBack(f"onnx:{chosen}", "onnx:cpu", "this onnxruntime has no provider for the device"))
+        chosen = "cpu"
+    return Onnx(descriptor, device, precision, check, chosen, emit)
 
 
 def _auto(descriptor: Descriptor, device: torch.device, precision: str, emit: Emit, check: Check | None) -> Runtime:
@@ -117,6 +135,8 @@ def _why_not(kind: str, device: torch.device, descriptor: Descriptor, precision:
         from .fused import why_not
 
         return why_not(device, descriptor)
+    if kind == "compiled" and isinstance(descriptor.network, Community):
+        return f"runtime compiled is not tried with networks of others, {descriptor.name} is {descriptor.arch}"
     if kind == "compiled":
         reason = compiled.why_not(device.type)
         return reason and f"nothing can be compiled here: {reason}"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..models.descriptor import Descriptor
 from .device import DTYPES
 from .interface import Check
-from .layers import Convolution
+from .layers import Convolution, is_plain
 
 
 class Eager:
@@ -30,7 +30,7 @@ class Eager:
     ) -> None:
         self.network = on_device(descriptor, device, precision)
         for layer in self.network.modules():
-            if isinstance(layer, nn.Conv2d):
+            if isinstance(layer, nn.Conv2d) and is_plain(layer):
                 layer.forward = Convolution(layer)  # type: ignore[assignment,method-assign]
         self.precision = precision
         self.device = device

@@ -54,7 +54,8 @@ def plan_engine(
     free = free_bytes(device)
     tile = options.tile
     if tile == "auto":
-        tile = tile_side(network, DTYPES[precision].itemsize, height, width, overlap, free // batch)
+        side = tile_side(network, DTYPES[precision].itemsize, height, width, overlap, free // batch)
+        tile = side if network.tiles else 0
     agree = not tile or overlap >= network.receptive_field
     ramp = 0 if agree or options.tile_pad is not None else min(RAMP, overlap)
     pass_bytes = bytes_per_pixel(network, DTYPES[precision].itemsize) * height * width * batch
@@ -69,7 +70,10 @@ def plan_engine(
         reuse=options.reuse != "off",
         cache=max(0, int(free * SHARE) - pass_bytes),
     )
-    return engine, [] if agree else [_seams(overlap, network.receptive_field, ramp)]
+    notes = [] if agree else [_seams(overlap, network.receptive_field, ramp)]
+    if tile and not network.tiles:
+        notes.append(f"the makers of {network.arch} advise against tiles")
+    return engine, notes
 
 
 def _seams(overlap: int, sees: int, ramp: int) -> str:

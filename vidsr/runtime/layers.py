@@ -83,6 +83,13 @@ class Convolution:
         return cast(Tensor, call(pictures, self._packed, self._bias, around, once, once, 1, "none", [], ""))
 
 
+def is_plain(convolution: nn.Conv2d) -> bool:
+    """Whether `Convolution` computes the same: without steps, gaps, groups, and with nothing but zeros around."""
+    plain = (convolution.stride, convolution.dilation, convolution.groups) == ((1, 1), (1, 1), 1)
+    zeros = convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
+    return plain and zeros and type(convolution) is nn.Conv2d
+
+
 def _has_onednn() -> bool:
     known = hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     return known and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

@@ -13,6 +13,9 @@ from ..models.descriptor import Descriptor
 SHARE = 0.6
 """Part of the free memory that the activations of one pass may take; the rest is for frames, queues and others."""
 
+UNSHUFFLED = ("RRDB", "ONNX")
+"""Beginnings of the titles of networks whose layers may run at the size of the output."""
+
 FALLBACK = 2 << 30
 """Bytes assumed free where the system does not tell."""
 
@@ -47,7 +50,7 @@ def bytes_per_pixel(descriptor: Descriptor, itemsize: int) -> int:
     and 15358 of 15616.
     """
     out = descriptor.scale**2 * 3 * 4 * 4
-    if descriptor.arch.startswith("RRDB"):
+    if descriptor.arch.startswith(UNSHUFFLED):
         return out + (3 * 64 * descriptor.scale**2 + 10 * 64) * itemsize
     return out + (3 * 64 + 3 * descriptor.scale**2) * itemsize
 

@@ -6,7 +6,6 @@ openvino providers were run so far; the others need hardware or systems that wer
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,14 +17,14 @@ from ..errors import DeviceError, UsageError, near_miss
 from ..events import Emit, ignore
 from ..models.descriptor import Descriptor
 from ..models.export import INPUT, OPSET, OUTPUT, check_packages, identity, to_onnx, versions
+from ..models.graph import Graph
+from ..models.ort import ERRORS_ONLY
+from ..models.ort import library as _onnxruntime
 from .artifacts import Artifact, folder, obtain
 from .interface import Check
 from .quiet import first_line, quiet
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-
-ERRORS_ONLY = 3
-"""onnxruntime's severity: 0 verbose, 1 info, 2 warning, 3 error."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,14 @@ class Onnx:
         self._check, self._scale = check or (lambda: None), descriptor.scale
         self._provider = _fitting(provider, device, precision)
         self._memory = device if self._provider.on_cuda else torch.device("cpu")
-        self._session = obtain(self._model(descriptor), emit, self._check)
+        self._single = isinstance(descriptor.network, Graph) and descriptor.network.single
+        self._session = self._opened(descriptor, emit)
+
+    def _opened(self, descriptor: Descriptor, emit: Emit) -> Any:
+        """A session on the user's own model, or on one that is exported once and kept."""
+        if isinstance(descriptor.network, Graph):
+            return _session(descriptor.network.model, self._provider, self._memory, self.precision)
+        return obtain(self._model(descriptor), emit, self._check)
 
     def _model(self, descriptor: Descriptor) -> Artifact[Any]:
         weights = {"weights": identity(descriptor.network), "arch": descriptor.arch}
@@ -91,6 +97,8 @@ class Onnx:
 
     @torch.inference_mode()
     def __call__(self, rgb: Tensor) -> Tensor:
+        if self._single and len(rgb) > 1:
+            return torch.cat([self(rgb[n : n + 1]) for n in range(len(rgb))])
         self._check()
         source = rgb.to(self._memory).contiguous()
         n, _, height, width = source.shape
@@ -122,16 +130,6 @@ def default_provider(device: torch.device) -> str:
     if device.type == "cuda":
         return "cuda"
     return "coreml" if device.type == "mps" and "coreml" in providers() else "cpu"
-
-
-def _onnxruntime() -> Any:
-    """The library, which from 1.31 on reports its use to its makers unless told not to before it is loaded."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    onnxruntime.set_default_logger_severity(ERRORS_ONLY)
-    return onnxruntime
 
 
 def _fitting(name: str, device: torch.device, precision: str) -> Provider:

@@ -47,6 +47,8 @@ SLOTS = 4
 PINNED_LIMIT = 256 << 20
 """Bytes of pinned memory that a ring may take; one buffer always fits."""
 
+_DTYPES = {"uint8": torch.uint8, "uint16": torch.uint16, "float32": torch.float32}
+
 _ALIGN = 256
 """Bytes at whose multiples planes begin inside a buffer: what cudaMalloc gives, so that kernels may load vectors."""
 
@@ -209,7 +211,7 @@ def _array(buffer: Tensor, start: int, like: Plane) -> Plane:
 
 def _tensor(buffer: Tensor, start: int, like: Plane) -> Tensor:
     """The bytes of `buffer` from `start` on as a 1 H W tensor of the shape and type of `like`."""
-    dtype = torch.uint8 if like.dtype == np.uint8 else torch.uint16
+    dtype = _DTYPES[like.dtype.name]
     return buffer[start : start + like.nbytes].view(dtype).view(1, *like.shape)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..frames import Batch, Orientation, Work
-from ..runtime.planes import ToRGB, orient
+from ..runtime.planes import ToRGB, orient, resample
 from ..runtime.transfer import Uploader
 
 
-def to_rgb(works: Iterable[Work], converter: ToRGB, orientation: Orientation, uploader: Uploader) -> Iterator[Batch]:
-    """A batch of one for each picture: 1 3 H W float32 RGB, upright; a held picture is not converted at all.
+def to_rgb(
+    works: Iterable[Work], converter: ToRGB, orientation: Orientation, uploader: Uploader, size: tuple[int, int]
+) -> Iterator[Batch]:
+    """A batch of one for each picture: 1 3 H W float32 RGB, upright, resampled to `size`, (width, height), if it has
+    another; a held picture is not converted at all.
 
     Planes go to the device as they are: 1.5 bytes per pixel of 8-bit 4:2:0 cross the bus, not 12 of RGB.
     """
@@ -19,4 +22,4 @@ def to_rgb(works: Iterable[Work], converter: ToRGB, orientation: Orientation, up
         if planes is None:
             yield Batch((work.frame,), (-1,), None)
         else:
-            yield Batch((work.frame,), (0,), orient(converter(planes), orientation))
+            yield Batch((work.frame,), (0,), resample(orient(converter(planes), orientation), size[1], size[0]))

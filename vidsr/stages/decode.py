@@ -60,8 +60,8 @@ def _decode(
         return context.decode(packet if packet.size else None)
     except (av.error.FFmpegError, EOFError) as error:
         what = f"packet not decodable, {reason(error)}"
-        said = Notice(f"{_seconds(packet):.3f} s: {what}", "warning") if bridged else Damaged(_seconds(packet), what)
-        emit(said)
+        at = _seconds(packet)
+        emit(Notice(f"{at:.3f} s: {what}", "warning", at) if bridged else Damaged(at, what))
         return None
 
 

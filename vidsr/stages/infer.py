@@ -218,6 +218,12 @@ class Inference:
         self.emit(FellBack(wanted, used, f"out of memory: {wanted} -> {used}{more}"))
 
 
+def clamped(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches with `rgb` in [0, 1], in memory of its own, as another pass takes it."""
+    for batch in batches:
+        yield batch if batch.rgb is None else replace(batch, rgb=batch.rgb.clamp(0, 1), boxes=None)
+
+
 def _is_finite(out: Tensor, boxes: tuple[Box, ...] | None) -> bool:
     """Waits for the device, once. The extremes of a tensor with a NaN are NaN, and are found seven times faster than
     every value is looked at.

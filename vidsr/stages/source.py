@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from av.video.stream import VideoStream
 
 from ..errors import InputError
 from ..events import Damaged, Emit, Notice
+from ..frames import Siting
 from ..media.claims import Claims, read_claims
 from ..media.completeness import Seen
+from ..media.forms import Form
 from ..media.libav import main_video, open_input, reason
+from ..media.pipes import Reader, is_stream
+from ..media.plain import Y4M, Header, head_of, read_header
 from ..media.timeline import Continuity
 
 MAX_FAILURES = 8
@@ -37,38 +41,64 @@ class Source:
     """What was read of each stream."""
     notes: tuple[Notice, ...] = ()
     """What should be said of how it is decoded."""
+    reader: Reader | None = None
+    """What reads it where it is no file."""
+    form: Form | None = None
+    """How it is to be read, where its bytes do not say it."""
+    siting: Siting | None = None
+    """Where its chroma samples lie, as far as its container says it and FFmpeg does not."""
 
     @property
     def end(self) -> Fraction:
         """Seconds at which the last packet of any stream ends."""
         return max((seen.end for seen in self.seen.values()), default=Fraction(0))
 
+    @property
+    def rate(self) -> Fraction | None:
+        """Frames per second as they were given for raw planes."""
+        return self.form.rate if self.form else None
+
+    def watch(self, check: Callable[[], None]) -> None:
+        """Call `check` while waiting for the writer of a pipe; what it raises ends the reading."""
+        if self.reader is not None:
+            self.reader.check = check
+
     def close(self) -> None:
         self.container.close()
+        if self.reader is not None:
+            self.reader.close()
 
     def reopen(self, max_pixels: int, hwaccel: HWAccel) -> None:
         """Open the input again, to decode by `hwaccel`; nothing was read of it yet."""
-        other = open_source(self.path, max_pixels, hwaccel)
+        other = open_source(self.path, max_pixels, hwaccel, self.form)
         self.close()
         self.container, self.video = other.container, other.video
 
 
-def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None) -> Source:
+def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None, form: Form | None = None) -> Source:
     """Open `path` for reading; its decoder refuses frames over `max_pixels`. Raises InputError if it is unusable."""
-    container = open_input(path, hwaccel)
+    reader = Reader(path) if is_stream(path) else None
+    header = read_header(reader.head if reader else head_of(path))
+    _check_pixels(*(form.size if form and form.size else (header.width, header.height)), path, max_pixels)
+    container = open_input(reader or path, hwaccel, form)
     try:
         video = main_video(container, path)
         video.codec_context.options = {"max_pixels": str(max_pixels)}  # av.open would keep it from the decoder
         video.thread_type = "NONE" if hwaccel else "AUTO"  # the chip works in parallel by itself
-        _check_pixels(video, path, max_pixels)
-        return Source(path, container, video, read_claims(container, video, path))
+        _check_pixels(video.codec_context.width, video.codec_context.height, path, max_pixels)
+        claims = _with_length(read_claims(container, video, path), header)
+        return Source(path, container, video, claims, reader=reader, form=form, siting=header.siting)
     except BaseException:
         container.close()
         raise
 
 
-def _check_pixels(video: VideoStream, path: Path, limit: int) -> None:
-    width, height = video.codec_context.width, video.codec_context.height
+def _with_length(claims: Claims, header: Header) -> Claims:
+    """The claims with the number of frames that a Y4M states; FFmpeg guesses one from the size of the file."""
+    return replace(claims, frames=header.frames) if claims.format == Y4M else claims
+
+
+def _check_pixels(width: int, height: int, path: Path, limit: int) -> None:
     if width * height > limit:
         what = f"input {path}: a frame of {width}x{height} exceeds the limit of {limit} pixels"
         raise InputError(what, "--max-pixels raises it")
@@ -92,13 +122,15 @@ def packets(source: Source, carry: Callable[[Packet[Any]], None], emit: Emit) ->
 
 def _demux(source: Source, emit: Emit) -> Iterator[Packet[Any]]:
     """Every packet of the container. A read that fails is told and tried again behind the damage, a few times."""
-    failures, flushed = 0, False
+    failures, flushed, end = 0, False, 0
     while failures < MAX_FAILURES:
         try:
             for packet in source.container.demux():
                 failures = 0
                 flushed = flushed or (packet.size == 0 and packet.stream.index == source.video.index)
+                end = max(end, (packet.pos or 0) + packet.size)
                 yield packet
+            _check_end(source, end, emit)
             return
         except IndexError:  # PyAV 18.1 at the end of an input in which a stream appeared that it does not know
             emit(Damaged(float(source.end), "a stream that begins in the middle of the input is not carried"))
@@ -106,10 +138,27 @@ def _demux(source: Source, emit: Emit) -> Iterator[Packet[Any]]:
                 yield from _flush(source)
             return
         except (av.error.FFmpegError, EOFError) as error:
+            _raise_failure(source)
             failures += 1
             emit(Damaged(float(source.end), f"the input could not be read: {reason(error)}"))
     emit(Damaged(float(source.end), f"{MAX_FAILURES} reads failed in a row, the rest of the input is given up"))
     yield from _flush(source)
+
+
+def _check_end(source: Source, end: int, emit: Emit) -> None:
+    """Raise what ended the reading of a pipe, and tell of a Y4M that ends inside a picture: FFmpeg passes over both."""
+    _raise_failure(source)
+    if source.claims.format == Y4M:
+        length = source.reader.length if source.reader else source.path.stat().st_size
+        if length > end:
+            emit(
+                Damaged(float(source.end), f"the input ends inside a picture, {length - end} bytes of it are left out")
+            )
+
+
+def _raise_failure(source: Source) -> None:
+    if source.reader is not None:
+        source.reader.raise_failure()
 
 
 def _flush(source: Source) -> Iterator[Packet[Any]]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,11 +18,14 @@ from ...errors import WeightsError
 
 Activation = Literal["prelu", "relu", "leakyrelu"]
 
+SLOPES: dict[Activation, float] = {"relu": 0.0, "leakyrelu": 0.1}
+"""For negative values, of the activations that have no weights."""
+
 
 def _activation(kind: Activation, features: int) -> nn.Module:
     if kind == "prelu":
         return nn.PReLU(features)
-    return nn.ReLU() if kind == "relu" else nn.LeakyReLU(0.1)
+    return nn.ReLU() if kind == "relu" else nn.LeakyReLU(SLOPES["leakyrelu"])
 
 
 class SRVGGNetCompact(nn.Module):
@@ -86,6 +90,16 @@ def recover(state: Mapping[str, Tensor]) -> SRVGGNetCompact:
     slopes = state.get("body.1.weight")
     activation: Activation = "relu" if slopes is None else "prelu"
     return SRVGGNetCompact(first.shape[0], (last - 2) // 2, scale, activation)
+
+
+def with_slopes(state: Mapping[str, Tensor], slope: float) -> dict[str, Tensor]:
+    """The same network with its activation as PReLU, whose slopes are all `slope`; slopes that are there stay."""
+    layers = [key.split(".")[1] for key, value in state.items() if key.endswith(".weight") and value.ndim == 4]
+    slopes = {
+        f"body.{int(layer) + 1}.weight": torch.full((state[f"body.{layer}.weight"].shape[0],), slope)
+        for layer in sorted(layers, key=int)[:-1]
+    }
+    return {**slopes, **state}
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,7 +1,8 @@
-"""RRDBNet: residual-in-residual dense blocks, then two nearest-neighbour enlargements.
+"""RRDBNet: residual-in-residual dense blocks, then nearest-neighbour enlargements, two in all official releases.
 
 Source: X. Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", 2018; the forms for scale 2
-and 1 come with Real-ESRGAN (2021). Key names and order of layers are those of the released weights.
+and 1 that make the input smaller first come with Real-ESRGAN (2021), those with another number of enlargements from
+people who trained the first release for other scales. Key names and order of layers are those of the released weights.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ SLOPE = 0.2
 
 SHARE = 0.2
 """Part of a block's result that is added to its input."""
+
+MOST_STAGES = 4
+"""Enlargements by two that are looked for: scale 16."""
 
 
 def _act(x: Tensor) -> Tensor:
@@ -71,14 +75,14 @@ class ResidualDenseBlocks(nn.Module):
 class RRDBNet(nn.Module):
     """N 3 H W to N 3 sH sW float32, RGB, [0, 1] nominal, not clamped; H and W are multiples of `multiple_of`.
 
-    The trunk always enlarges four times. For scale 2 and 1 the input is first made smaller, without loss, by moving
-    2x2 or 4x4 pixels into channels. The layers run in the dtype of their weights.
+    The trunk enlarges `stages` times by two. For scales below 2**stages the input is first made smaller, without loss,
+    by moving pixels into channels. The layers run in the dtype of their weights.
     """
 
-    def __init__(self, features: int = 64, blocks: int = 23, growth: int = 32, scale: int = 4) -> None:
+    def __init__(self, features: int = 64, blocks: int = 23, growth: int = 32, scale: int = 4, stages: int = 2) -> None:
         super().__init__()
-        self.features, self.blocks, self.growth, self.scale = features, blocks, growth, scale
-        self.multiple_of = 4 // scale
+        self.features, self.blocks, self.growth, self.scale, self.stages = features, blocks, growth, scale, stages
+        self.multiple_of = int(2**stages // scale)
 
         def conv(inputs: int, outputs: int) -> nn.Conv2d:
             return nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -86,39 +90,50 @@ class RRDBNet(nn.Module):
         self.conv_first = conv(3 * self.multiple_of**2, features)
         self.body = nn.Sequential(*(ResidualDenseBlocks(features, growth) for _ in range(blocks)))
         self.conv_body = conv(features, features)
-        self.conv_up1 = conv(features, features)
-        self.conv_up2 = conv(features, features)
+        for name in self.enlargements:
+            self.add_module(name, conv(features, features))
         self.conv_hr = conv(features, features)
         self.conv_last = conv(features, 3)
+
+    @property
+    def enlargements(self) -> list[str]:
+        """Names of the convolutions that follow an enlargement, in order."""
+        return [f"conv_up{number}" for number in range(1, self.stages + 1)]
 
     def forward(self, rgb: Tensor) -> Tensor:
         small = functional.pixel_unshuffle(rgb, self.multiple_of).to(self.conv_first.weight.dtype)
         first = self.conv_first(small)
         x = first + self.conv_body(self.body(first))
-        x = _act(self.conv_up1(functional.interpolate(x, scale_factor=2, mode="nearest")))
-        x = _act(self.conv_up2(functional.interpolate(x, scale_factor=2, mode="nearest")))
+        for name in self.enlargements:
+            x = _act(self.get_submodule(name)(functional.interpolate(x, scale_factor=2, mode="nearest")))
         result: Tensor = self.conv_last(_act(self.conv_hr(x)))
         return result.float()
 
     @property
     def title(self) -> str:
         """The architecture and its hyper-parameters, for people."""
-        return f"RRDBNet {self.features} features, {self.blocks} blocks, growth {self.growth}"
+        told = "" if self.stages == 2 else f", {self.stages} enlargements"
+        return f"RRDBNet {self.features} features, {self.blocks} blocks, growth {self.growth}{told}"
 
     @property
     def receptive_field(self) -> int:
         """Radius in input pixels.
 
-        At the size of the trunk: 15 convolutions per block, conv_first and conv_body. Behind it three convolutions at
-        four times the size and one at twice: together they reach across two trunk pixels, (3 / 2 + 1) / 2 rounded up,
-        from a pixel at the edge of its cell towards that edge. A trunk pixel covers `multiple_of` input pixels.
+        At the size of the trunk: 15 convolutions per block, conv_first and conv_body. Behind it two convolutions at the
+        size of the output and one at the size after each enlargement. A pixel at the edge of its cell sees farthest:
+        going back through an enlargement, r pixels beyond that edge are r / 2 rounded up of the smaller picture. A
+        trunk pixel covers `multiple_of` input pixels.
         """
-        return (15 * self.blocks + 2 + 2) * self.multiple_of
+        reach = 2
+        for _ in self.enlargements:
+            reach = -(-(reach + 1) // 2)
+        return (15 * self.blocks + 2 + reach) * self.multiple_of
 
     @property
     def flops_per_pixel(self) -> int:
-        """Twice the multiplications of all convolutions, per input pixel; later layers run 4 and 16 times as often."""
-        often = {"conv_up1": 4, "conv_up2": 16, "conv_hr": 16, "conv_last": 16}
+        """Twice the multiplications of all convolutions, per input pixel; each enlargement makes four times as many."""
+        often: dict[str, int] = {name: 4**number for number, name in enumerate(self.enlargements, 1)}
+        often |= dict.fromkeys(("conv_hr", "conv_last"), int(4**self.stages))
         total = sum(
             layer.weight.numel() * often.get(name, 1)
             for name, layer in self.named_modules()
@@ -132,20 +147,40 @@ OLD_NAMES = (
     (r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(\w+)", r"body.\1.rdb\2.conv\3.\4"),
     (r"model\.1\.sub\.\d+\.(weight|bias)", r"conv_body.\1"),
     (r"model\.0\.(\w+)", r"conv_first.\1"),
-    (r"model\.3\.(\w+)", r"conv_up1.\1"),
-    (r"model\.6\.(\w+)", r"conv_up2.\1"),
-    (r"model\.8\.(\w+)", r"conv_hr.\1"),
-    (r"model\.10\.(\w+)", r"conv_last.\1"),
     # ESRGAN as released later: names, but other ones.
     (r"RRDB_trunk\.(\d+)\.RDB(\d)\.conv(\d)\.(\w+)", r"body.\1.rdb\2.conv\3.\4"),
     (r"trunk_conv\.(\w+)", r"conv_body.\1"),
-    (r"upconv([12])\.(\w+)", r"conv_up\1.\2"),
+    (r"upconv(\d)\.(\w+)", r"conv_up\1.\2"),
     (r"HRconv\.(\w+)", r"conv_hr.\1"),
 )
 
 
-def modern_name(key: str) -> str:
-    """The name of a tensor in the newest releases, for its name in any release."""
+def modern(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict under the names of the newest releases; as it is when it is no RRDBNet of any release.
+
+    ESRGAN+ has one more convolution in each block, and is another network.
+    """
+    first = {"conv_first.weight", "model.1.sub.0.RDB1.conv1.0.weight"} & state.keys()
+    if not first or any(".conv1x1." in key for key in state):
+        return dict(state)
+    tail = _numbered_tail(state)
+    return {_modern_name(key, tail): value for key, value in state.items()}
+
+
+def _numbered_tail(state: Mapping[str, Tensor]) -> dict[str, str]:
+    """In the numbered list an enlargement takes three places (3, 6, …); then follow conv_hr and, two on, conv_last."""
+    places = sorted({int(found[1]) for key in state if (found := re.fullmatch(r"model\.(\d{1,2})\.weight", key))})
+    places = [place for place in places if place > 1]
+    if len(places) < 2:
+        return {}
+    names = [f"conv_up{number}" for number in range(1, len(places) - 1)]
+    return {f"model.{place}": name for place, name in zip(places, [*names, "conv_hr", "conv_last"], strict=True)}
+
+
+def _modern_name(key: str, tail: Mapping[str, str]) -> str:
+    layer, _, kind = key.rpartition(".")
+    if layer in tail:
+        return f"{tail[layer]}.{kind}"
     for pattern, name in OLD_NAMES:
         if found := re.fullmatch(pattern, key):
             return found.expand(name)
@@ -160,14 +195,15 @@ def matches(state: Mapping[str, Tensor]) -> bool:
 def recover(state: Mapping[str, Tensor]) -> RRDBNet:
     """The network, without weights, that a state dict belongs to. Raises WeightsError when the shapes make no sense."""
     first = state["conv_first.weight"]
-    scale = {3: 4, 12: 2, 48: 1}.get(first.shape[1]) if first.ndim == 4 else None
+    stages = sum(f"conv_up{number}.weight" in state for number in range(1, MOST_STAGES + 1))
+    smaller = {3 * 4**step: 2**step for step in range(stages + 1)}.get(first.shape[1]) if first.ndim == 4 else None
     blocks = {int(found[1]) for key in state if (found := re.match(r"body\.(\d{1,6})\.rdb1\.", key))}
-    if scale is None or not blocks or max(blocks) >= len(state):
+    if smaller is None or not blocks or max(blocks) >= len(state):
         raise WeightsError(
             f"the weights look like RRDBNet, but conv_first.weight is {'x'.join(map(str, first.shape))} with "
-            f"{len(blocks)} blocks; expected are Fx3x3x3 (scale 4), Fx12x3x3 (scale 2) or Fx48x3x3 (scale 1) and at "
-            "least one block body.0.rdb1"
+            f"{len(blocks)} blocks and {stages} enlargements; expected are Fx3x3x3, or with two enlargements Fx12x3x3 "
+            "(scale 2) or Fx48x3x3 (scale 1), and at least one block body.0.rdb1"
         )
     dense = state.get("body.0.rdb1.conv1.weight")
     growth = 32 if dense is None else dense.shape[0]
-    return RRDBNet(first.shape[0], max(blocks) + 1, growth, scale)
+    return RRDBNet(first.shape[0], max(blocks) + 1, growth, 2**stages // smaller, stages)

@@ -56,8 +56,8 @@ class State:
 
     With `kept`, every layer has a feature map of its own, which outlives the frame; without, two take turns. `rgb`
     (3 H W float32) holds the input, `bad` (one int32) whether a value of the last frame was not finite, `share`
-    (float32, no dimensions) the mean over the layers of the part of the tiles that the last frame computed. `config` says
-    how the convolutions are cut up.
+    (float32, no dimensions) the mean over the layers of the part of the tiles that the last frame computed. `config`
+    says how the convolutions are cut up.
     """
 
     def __init__(

@@ -1,0 +1,80 @@
+"""The two ends of a run that are no ordinary files: an input read as the options say, pictures without a container."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .events import Notice
+from .frames import UpscaledFrame
+from .media.forms import form_of
+from .media.libav import allowed_formats
+from .media.pipes import Writer, is_stdin, is_stdout, is_stream
+from .media.plain import FRAME, Y4M, Packer, header
+from .media.verify import Sent
+from .options import Options
+from .stages.plain import Plain
+from .stages.source import Source, open_source
+
+if TYPE_CHECKING:
+    from .pipeline import Run
+
+Written = tuple[Sent, tuple[dict[str, Any], ...]]
+"""What was sent to an output, and a description of each of its streams."""
+RATE = Fraction(25)
+"""Pictures a second of a Y4M whose input states no rate."""
+
+
+def opened(input: Path, output: Path | None, options: Options) -> Source:
+    """The input, read as the options say. Raises UsageError where they contradict each other, InputError."""
+    if output is None and is_stdin(input):
+        raise UsageError("the input is stdin, which gives the output no name", "-o names one; - is stdout")
+    form = form_of(options.in_format, options.in_size, options.in_rate, allowed_formats())
+    return open_source(input, options.max_pixels, form=form)
+
+
+def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
+    """Whether a run can only go from the first picture to the last, by one process: to or from what is no file.
+
+    Raises UsageError where segments are asked for all the same.
+    """
+    formed = options.in_format or options.out_format or (output is not None and output.suffix.lower() == ".y4m")
+    piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
+    asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
+    if (formed or piped) and asked:
+        what = "a pipe, raw planes or a format that is given by hand"
+        raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
+    return bool(formed or piped)
+
+
+def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) -> Written:
+    """Write the finished `frames` of a run without a container: no times, no packets, nothing carried.
+
+    What was sent, and the one stream it is.
+    """
+    plan, target, emit = run.plan, run.plan.target, run.tally.emit
+    rate = target.rate or RATE
+    if not target.rate:
+        emit(Notice(f"the input states no frame rate, the output says {rate}", "warning"))
+    head, mark = b"", b""
+    if plan.container == Y4M:
+        head, mark = header(target, rate, run.source.video.codec_context.field_order), FRAME
+    packer = Packer(target.layout, plan.pix_fmt, target.width, target.height)
+    with ExitStack() as stack:
+        put = file.write if isinstance(file, Writer) else stack.enter_context(file.open("wb")).write
+        plain = Plain(put, plan.output, packer, rate, plan.source.time_base, emit, head, mark)
+
+        def work() -> None:
+            for _ in run.tally.timed("mux", plain.write(frames)):
+                run.carried.clear()
+
+        run.flow.run(work, "write")
+    sent = Sent(target.width, target.height, 1 / rate, array("q", range(plain.count)), Counter(video=1))
+    said = {"index": 0, "kind": "video", "codec": plan.pix_fmt, "size": f"{target.width}x{target.height}"}
+    return sent, (said | {"rate": str(rate), "language": None, "title": None},)
