@@ -68,6 +68,7 @@ class Case:
     """At most; fewer where the clip is short or `megapixels` allows fewer."""
     megapixels: float
     near: tuple[int, ...]
+    program: bool
     folder: Path
 
 
@@ -223,7 +224,7 @@ def run(case: Case) -> dict[str, Any]:
         found: dict[str, Any] = {"clip": Path(case.clip).name, "size": size, "precision": case.precision}
         found["network"] = network(descriptor, case.precision, frames)
         found["peak_mb_network"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        found["program"] = list(program(clip, folder, case.precision, case.near))
+        found["program"] = list(program(clip, folder, case.precision, case.near)) if case.program else []
     return found
 
 
@@ -232,7 +233,16 @@ def cases(asked: argparse.Namespace, folder: Path) -> Iterator[Case]:
     for clip in asked.clips or CLIPS:
         for factor in asked.factor or FACTORS:
             for precision in precisions:
-                yield Case(clip, factor, precision, asked.frames, asked.megapixels, tuple(asked.near), folder)
+                yield Case(
+                    clip,
+                    factor,
+                    precision,
+                    asked.frames,
+                    asked.megapixels,
+                    tuple(asked.near),
+                    not asked.network_only,
+                    folder,
+                )
 
 
 def main() -> None:
@@ -283,6 +293,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--factor", type=float, action="append", help="sizes; 1, 0.5 and 1.5 when not given")
     parser.add_argument("--precision", action="append", choices=["bf16", "fp32"])
     parser.add_argument("--near", type=int, action="append", default=[], help="also --reuse near:T with this T")
+    parser.add_argument("--network-only", action="store_true", help="leave out the runs of the whole program")
     parser.add_argument("--untimed", action="store_true", help="only whether results are equal, and shares of work")
     parser.add_argument("--result", type=Path)
     return parser.parse_args(words)

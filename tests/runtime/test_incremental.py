@@ -16,7 +16,7 @@ from vidsr.models.descriptor import Descriptor
 from vidsr.models.load import load_model
 from vidsr.runtime import layered
 from vidsr.runtime.eager import Eager
-from vidsr.runtime.incremental import WHOLE, Incremental, fitting, is_exact
+from vidsr.runtime.incremental import KEPT, WHOLE, Incremental, fitting, is_exact
 from vidsr.runtime.layered import Layered
 
 CPU = torch.device("cpu")
@@ -176,3 +176,44 @@ def test_boxes_are_whole_tiles_around_the_change() -> None:
     incremental.update(frames[0])
     _, boxes = incremental.update(frames[1])
     assert boxes == (Box(128, 128, 160, 160),)  # x2: pixels 64 … 80 are the tiles that hold all within 3 of the change
+
+
+@given(st.lists(st.sampled_from(["all", "spot", "same"]), min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_frames_after_a_run_of_new_ones_equal_the_whole_frame(kinds: list[str]) -> None:
+    """Where everything moves nothing is kept after a while; what comes then must not use what was kept before."""
+    network = Layered(small(), CPU, "fp32")
+    incremental, whole = Incremental(network), Layered(small(), CPU, "fp32")
+    frame = torch.rand(1, 3, 40, 56)
+    for number, kind in enumerate(kinds):
+        frame = {"all": torch.rand(1, 3, 40, 56), "same": frame.clone(), "spot": frame.clone()}[kind]
+        if kind == "spot":
+            frame[..., 9, number % 56] = 0.25
+        result, _ = incremental.update(frame)
+        assert torch.equal(result, whole(frame))
+
+
+def test_where_everything_moves_activations_are_kept_only_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Layered(small(), CPU, "fp32")
+    incremental = Incremental(network)
+    kept: list[bool] = []
+    compute = network.whole
+    monkeypatch.setattr(
+        network, "whole", lambda rgb, out, buffers: (kept.append(bool(buffers)), compute(rgb, out, buffers))
+    )
+    frame = torch.rand(1, 3, 40, 56)
+    for _ in range(5):
+        frame = torch.rand(1, 3, 40, 56)
+        incremental.update(frame)
+    assert kept == [True] * KEPT + [False] * (5 - KEPT)
+    incremental.update(frame.clone())
+    assert len(kept) == 5, "nothing changed"
+    frame = frame.clone()
+    frame[..., 3, 3] = 0.5
+    incremental.update(frame)
+    assert kept[5:] == [True]
+    assert incremental.share == 1
+    frame = frame.clone()
+    frame[..., 3, 3] = 0.75
+    incremental.update(frame)
+    assert (len(kept), incremental.share < 1) == (6, True)

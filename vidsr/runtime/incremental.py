@@ -24,6 +24,10 @@ WHOLE = 0.9
 CALL = 500
 """Pixels that could be computed in the time that starting on a rectangle takes."""
 
+KEPT = 2
+"""Whole frames in a row whose activations are kept. Where everything moves, keeping them costs 5 % and is of no use; the
+first frame that could use them is then computed as a whole, once."""
+
 
 class Incremental:
     """Runs `layered` on a film, frame after frame.
@@ -46,6 +50,8 @@ class Incremental:
         self._before: Tensor | None = None
         self._buffers: dict[int, Tensor] = {}
         self._out = torch.empty(0)
+        self._wholes = 0
+        """Whole frames in a row so far."""
 
     def nbytes(self, height: int, width: int) -> int:
         """Bytes kept from one frame of this size to the next: activations, the source twice, the result."""
@@ -74,8 +80,13 @@ class Incremental:
         whole = [[Box(0, 0, height, width)]] * len(plan)
         self.share = self._work(plan) / self._work(whole)
         if self._work(plan, CALL) > WHOLE * self._work(whole):
-            return self._whole(rgb), None
-        self._patch(rgb[0], plan)
+            return self._whole(rgb, keep=self._wholes < KEPT), None
+        if self._wholes > KEPT and any(plan):  # what is kept is of an older frame
+            self._wholes = 0
+            return self._whole(rgb, keep=True), None
+        if any(plan):
+            self._wholes = 0
+            self._patch(rgb[0], plan)
         return self._out, tuple(box.times(self.layered.scale) for box in plan[-1])
 
     def _start(self, rgb: Tensor) -> Tensor:
@@ -86,11 +97,12 @@ class Incremental:
         buffers = (new_buffer(height, width, layer.inputs, layer.dtype) for layer in layers)
         self._buffers = dict(zip(self.cuts, buffers, strict=False))
         self._out = torch.empty(1, 3, height * self.layered.scale, width * self.layered.scale)
-        return self._whole(rgb)
+        return self._whole(rgb, keep=True)
 
-    def _whole(self, rgb: Tensor) -> Tensor:
+    def _whole(self, rgb: Tensor, *, keep: bool) -> Tensor:
         self.share = 1.0
-        self.layered.whole(rgb[0], self._out[0], self._buffers)
+        self._wholes += 1
+        self.layered.whole(rgb[0], self._out[0], self._buffers if keep else {})
         return self._out
 
     def _patch(self, rgb: Tensor, plan: list[list[Box]]) -> None:
