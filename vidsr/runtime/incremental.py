@@ -25,8 +25,8 @@ CALL = 500
 """Pixels that could be computed in the time that starting on a rectangle takes."""
 
 KEPT = 2
-"""Whole frames in a row whose activations are kept. Where everything moves, keeping them costs 5 % and is of no use; the
-first frame that could use them is then computed as a whole, once."""
+"""Whole frames in a row whose activations are kept. Where everything moves, keeping them costs 5 % and is of no use;
+the first frame that could use them is then computed as a whole, once."""
 
 
 class Incremental:
