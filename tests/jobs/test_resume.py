@@ -21,6 +21,7 @@ from vidsr.events import Event, Notice, ignore
 from vidsr.fs import Target
 from vidsr.jobs import film, run
 from vidsr.jobs.film import work_folder
+from vidsr.jobs.journal import Journal
 from vidsr.jobs.messages import Task
 from vidsr.options import Options
 from vidsr.record import Report
@@ -265,3 +266,21 @@ def test_the_speed_of_a_resumed_run_is_that_of_its_own_frames(
     [report] = run.upscale([(clip, tmp_path / "out.mkv")], Options(**LOSSLESS, shards=SHARDS), ignore)
     assert isinstance(report, Report)
     assert (report.frames_out, report.fps) == (60, 0.0)
+
+
+def test_a_signal_right_after_a_record_was_written_keeps_the_work(
+    tmp_path: Path, go: Go, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = Journal.append
+
+    def stopped(journal: Journal, record: dict[str, Any]) -> None:
+        append(journal, record)
+        journal.records.pop()  # it came before the record was noted
+        raise StoppedError("stopped by SIGINT", 2)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", stopped)
+        go()
+    again, said = go()
+    assert again.segments == list(range(1, SHARDS))
+    assert f"resuming: 1 of {SHARDS} segments are done" in said

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, OutputError, UsageError
 from ..events import Emit, Event, Notice, Stage, clock
 from ..fs import Target, lock, same_file, short_name
 from ..options import Options
@@ -123,16 +123,29 @@ class Film:
 
     def failed(self, error: BaseException) -> None:
         """Let go of the output. Finished segments stay, for the next run."""
-        self._held.close()
-        if self._over:
-            return
-        self._over = True
-        finished = self._journal.records if self._journal is not None else []
+        with self._held:  # the locks, until what is left is settled
+            if not self._over:
+                self._over = True
+                self._keep()
+
+    def _keep(self) -> None:
+        """Keep the work folder, if anything in it is finished."""
+        finished = self._finished()
         if finished:
             done = f"{len(finished)} of {len(self._plan.spans)} segments of {self.name} are done"
             self._emit(Notice(f"{done}: the same command goes on from there", "warning"))
         elif self._journal is not None:
             self._clear()
+
+    def _finished(self) -> list[dict[str, Any]]:
+        """The records that are on the disk: a signal may have come right after one was written."""
+        if self._journal is None:
+            return []
+        try:
+            with Journal.open(self._journal.path) as journal:
+                return journal.records
+        except OutputError:  # not readable now: what was known of it
+            return self._journal.records
 
     def _check_input(self) -> None:
         """A film that is replaced while it is read would become a mix of two. Raises InputError."""
