@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidsr.errors import InputError, OutputError
+from vidsr.jobs import journal as module
 from vidsr.jobs.journal import Identity, Journal, JournalError, differences, identify, set_aside
 
 FIRST = {"input": {"size": 7, "head": "ab"}, "options": {"crf": 18, "name": "f\udcff\n"}}
@@ -220,22 +222,28 @@ def test_a_line_that_could_not_be_synced_is_not_committed(tmp_path: Path, monkey
 
 
 @pytest.mark.fault
-def test_a_signal_in_the_middle_of_an_append_closes_the_journal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_a_signal_in_the_middle_of_an_append_keeps_a_whole_line_and_cuts_half_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     path = written(tmp_path)
     journal = Journal.open(path)
 
-    def interrupted(handle: int) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def half(file: FileIO, line: bytes) -> None:
+        file.write(line[: len(line) // 2])
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", interrupted)
+        target, name, fault = {"write": (module, "_write", half), "fsync": (os, "fsync", interrupted)}[call]
+        patch.setattr(target, name, fault)
         with pytest.raises(KeyboardInterrupt):
             journal.append({"segment": 3})
     with pytest.raises(ValueError, match="closed"):
         journal.append({"segment": 4})
-    assert read(path) == [FIRST, *RECORDS]
+    assert read(path) == [FIRST, *RECORDS, *([{"segment": 3}] if call == "fsync" else [])]
 
 
 def test_identity_is_of_what_the_file_holds(tmp_path: Path) -> None:

@@ -67,7 +67,19 @@ def assert_equal(first: Path, second: Path) -> None:
 ACCOUNT = ("frames_in", "frames_out", "reused", "repeated", "dropped", "concealed", "retimed", "losses", "verified")
 
 
-NAMED = ("closed", "open", "bframes", "vfr", "open ts", "early nut", "one key", "two frames", "edit list")
+NAMED = (
+    "closed",
+    "open",
+    "bframes",
+    "vfr",
+    "open ts",
+    "early nut",
+    "one key",
+    "two frames",
+    "edit list",
+    "bigbuckbunny",
+    "bikes",
+)
 """Kinds of inputs that are cut in every way; the others once."""
 
 

@@ -108,8 +108,8 @@ class Film:
         self._check_input()
         self._emit(Stage("commit", str(self._target.final)))
         self._target.commit()
+        self._clear()  # before the locks go: another run may begin at once
         self._held.close()
-        self._clear()
         self.report, self._over = self._account(result["report"]), True
         self._emit(Stage("done", self.report.output))
         return self.report

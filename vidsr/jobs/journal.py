@@ -97,8 +97,11 @@ class Journal:
         return cls(path, first, records, crc, length)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Commit a record: it is on the disk when this returns. After any error the journal is closed, and holds what
-        it held before. Raises OutputError."""
+        """Commit a record: it is on the disk when this returns. Raises OutputError.
+
+        After any error the journal is closed and holds what it held before; after a signal, the new line too, if it
+        was written: what the record tells of is there already.
+        """
         line = _line(record, self._crc)
         try:
             with disk.writing_in(self.path.parent):
@@ -106,9 +109,10 @@ class Journal:
                 os.fsync(self._file.fileno())
             self._crc, self._length = _crc_of(line), self._length + len(line)
             self.records.append(json.loads(line[_RECORD]))
-        except BaseException:  # also a signal: a line after half a line would make both unreadable
+        except BaseException as error:
             with suppress(OSError, ValueError):  # if it cannot be cut away now, the next open does it
-                self._file.truncate(self._length)
+                if isinstance(error, OutputError) or os.fstat(self._file.fileno()).st_size < self._length + len(line):
+                    self._file.truncate(self._length)
             self.close()
             raise
 

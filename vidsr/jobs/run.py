@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -32,7 +33,7 @@ def wanted(input: Path, options: Options) -> bool:
     """
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
     why = _why_not(input)
-    if why and asked and input.exists():
+    if why and asked and os.path.lexists(input):
         raise UsageError(f"{why}: --shards, --devices and --cluster are not possible", "leave them out")
     if why:
         return False
