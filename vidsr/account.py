@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from .events import Notice, Stage
 from .media.completeness import gaps, shortfall
+from .media.files import KINDS
 from .media.gaps import picture_gaps
 from .media.verify import Sent, verify
+from .numbered import first_number, verify_pictures
 from .record import Report, Tally
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
         run.tally.emit(Notice("the output cannot be read again, so it was not verified", "detail"))
         return "nothing of the output, which cannot be read again", claims
     run.tally.emit(Stage("verify"))
-    return (*verify(path, sent, run.flow.cancel.check), claims)
+    check = run.flow.cancel.check
+    if run.plan.container in KINDS:
+        return (*verify_pictures(path, run.plan.output, first_number(run.plan.input), sent, check), claims)
+    return (*verify(path, sent, check), claims)
 
 
 def _tell_gaps(run: Run) -> None:

@@ -51,8 +51,9 @@ def upscale(
 
 def _is_picture(input: Path, options: Options) -> bool:
     from .media.image_formats import FORMATS
+    from .media.sequences import is_sequence
 
-    return input.suffix.lower() in FORMATS and not options.in_format
+    return input.suffix.lower() in FORMATS and not (options.in_format or options.in_rate or is_sequence(input))
 
 
 def _picture(input: Path, output: Path | None, options: Options, emit: Emit) -> PictureReport:
@@ -96,8 +97,9 @@ def upscale_all(
     from .jobs.batch import pairs
 
     chosen = _chosen(options, choices)
-    if chosen.in_format or chosen.out_format:
-        raise UsageError("--in-format and --out-format are for one input", "leave them out, or name one input")
+    if chosen.in_format or chosen.in_rate or chosen.out_format:
+        what = "--in-format, --in-rate and --out-format are for one input"
+        raise UsageError(what, "leave them out, or name one input; a sequence is a pattern in quotes: 'frames/*.png'")
     wanted = pairs([Path(item) for item in inputs], None if output is None else Path(output), chosen)
     pictures = [pair for pair in wanted if _is_picture(pair[0], chosen)]
     films = [pair for pair in wanted if pair not in pictures]

@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 from .errors import UsageError
 from .events import Notice
 from .frames import UpscaledFrame
+from .fs import Target
+from .media.files import KINDS
+from .media.folder import Folder
 from .media.forms import form_of
 from .media.libav import allowed_formats
 from .media.pipes import Writer, is_stdin, is_stdout, is_stream
 from .media.plain import FRAME, Y4M, Packer, header
+from .media.sequences import is_sequence, numbering_of
 from .media.verify import Sent
+from .numbered import open_sequence
 from .options import Options
 from .stages.plain import Plain
 from .stages.source import Source, open_source
 
 if TYPE_CHECKING:
     from .pipeline import Run
+    from .prepare import Plan
 
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""
@@ -35,6 +41,8 @@ def opened(input: Path, output: Path | None, options: Options) -> Source:
     """The input, read as the options say. Raises UsageError where they contradict each other, InputError."""
     if output is None and is_stdin(input):
         raise UsageError("the input is stdin, which gives the output no name", "-o names one; - is stdout")
+    if is_sequence(input):
+        return open_sequence(input, output, options)
     form = form_of(options.in_format, options.in_size, options.in_rate, allowed_formats())
     return open_source(input, options.max_pixels, form=form)
 
@@ -44,13 +52,28 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
 
     Raises UsageError where segments are asked for all the same.
     """
-    formed = options.in_format or options.out_format or (output is not None and output.suffix.lower() == ".y4m")
+    numbered = is_sequence(input) or (output is not None and numbering_of(output) is not None)
+    formed = (
+        numbered
+        or options.in_format
+        or options.in_rate
+        or options.out_format
+        or (output is not None and output.suffix.lower() == ".y4m")
+    )
     piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
     if (formed or piped) and asked:
-        what = "a pipe, raw planes or a format that is given by hand"
+        what = "a pipe, raw planes, numbered pictures or a format that is given by hand"
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
     return bool(formed or piped)
+
+
+def target_of(plan: Plan, stdout: Path | None) -> Target | Folder:
+    """Where the output is written until it is whole; `stdout` is what stands for it, where that is the output."""
+    numbering = numbering_of(plan.output) if plan.container in KINDS else None
+    if numbering is not None:
+        return Folder(numbering, overwrite=plan.options.overwrite)
+    return Target(stdout or plan.output, overwrite=plan.options.overwrite)
 
 
 def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) -> Written:

@@ -123,7 +123,7 @@ class Options(BaseModel):
     )
     """Size of raw input in pixels."""
     in_rate: Annotated[str | None, Flag("--in-rate", "Pipes", "R")] = None
-    """Frames per second of raw input, such as 25, 24000/1001 or 23.976."""
+    """Frames per second of raw input and of numbered pictures, such as 25, 24000/1001 or 23.976."""
     out_format: Annotated[str | None, Flag("--out-format", "Pipes", "NAME")] = None
     """What is written, whatever the output is called: y4m, a pixel format for raw planes, or mkv, nut, ts, mp4, mov,
     webm; mkv where -o is - and nothing else is said."""
@@ -224,16 +224,15 @@ class Options(BaseModel):
         return self
 
 
-_CLASHING = {"scale", "size", "height", "in_format", "in_size", "in_rate"}
+_CLASHING = {"scale", "size", "height", "in_format", "in_size"}
 
 
 def clashes(given: Container[str]) -> list[str]:
     """Sentences about fields of `given` that exclude or need each other; only whether they are there matters."""
     sizes = [long_flag(name) for name in ("scale", "size", "height") if name in given]
-    lonely = [long_flag(name) for name in ("in_size", "in_rate") if name in given and "in_format" not in given]
     faults = [f"{' and '.join(sizes)} exclude each other"] if len(sizes) > 1 else []
-    if lonely:
-        faults.append(f"{' and '.join(lonely)}: --in-format is needed too, the pixel format of the input")
+    if "in_size" in given and "in_format" not in given:
+        faults.append("--in-size: --in-format is needed too, the pixel format of the input")
     return faults
 
 

@@ -23,15 +23,15 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
-from .ends import Written, opened, write_plain
+from .ends import Written, opened, target_of, write_plain
 from .events import Emit, Progress, Stage
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
-from .fs import Target
 from .hardware import accelerate, surfaces_for
 from .media.carry import Carrier
 from .media.claims import describe_stream
 from .media.containers import muxer_options
+from .media.files import KINDS
 from .media.hwaccel import on_host
 from .media.libav import writing
 from .media.pipes import CHUNK, Writer, is_stdout, streamed
@@ -39,6 +39,7 @@ from .media.plain import PLAIN, RAW
 from .media.stdout import stdout_apart
 from .media.verify import Sent, kinds_of
 from .models.load import load_model
+from .numbered import write_pictures
 from .options import Options
 from .prepare import Plan, check_call, check_names, make_plan, output_path
 from .record import Report, Tally
@@ -119,7 +120,7 @@ def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: 
         job = prepared(source, output, options, tally, Flow(cancel))
         plan = job.plan
         tally.emit(Stage("runtime", job.inference.runner.name))  # refused here, where nothing has been written
-        with Target(stdout or plan.output, overwrite=options.overwrite) as target:
+        with target_of(plan, stdout) as target:
             tally.emit(Stage("upscale", str(plan.output)))
             sent, streams = write(job, target.path)
             checks = verified(job, sent, None if target.direct or plan.container == RAW else target.path)
@@ -149,7 +150,7 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     accelerate(source, options, device)
     expected = Expected(source.video.codec_context)
     carried: deque[Packet[Any]] = deque()
-    read = tally.timed("source", packets(source, carried.append, tally.emit))
+    read = tally.timed("source", packets(source, carried.append, tally.emit, expected.owe))
     decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
     first, decoded = first_picture(decoded, source.path)
     first = on_host(first)
@@ -272,6 +273,8 @@ def write(run: Run, path: Path, packets: Packets = encoded) -> Written:
     with streamed(path, run.flow.cancel.check) as pipe:
         if run.plan.container in PLAIN:
             return write_plain(run, pipe or path, finished(run))
+        if run.plan.container in KINDS:
+            return write_pictures(run, path, finished(run))
         return _write(run, pipe or path, packets)
 
 

@@ -23,10 +23,13 @@ from .media.color import for_layout, resolve
 from .media.containers import KEPT, spoken
 from .media.encoder_options import check_opens, settings
 from .media.encoders import Encoder, choose, keeps_aspect, output_format, size_rule
+from .media.files import KINDS, as_pictures
+from .media.folder import check_pattern, output_pattern
 from .media.forms import Outlet, outlet_of
 from .media.pipes import is_stdin, is_stdout
 from .media.plain import PLAIN
 from .media.plan import StreamPlan, plan_streams
+from .media.sequences import is_sequence, numbering_of
 from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
@@ -75,6 +78,8 @@ class Plan:
 
 def output_path(input: Path, output: Path | None, options: Options, scale: float) -> Path:
     """The output's name: as given, inside the folder given, or `<stem>_<model>_x<scale><ext>` beside the input."""
+    if is_sequence(input):
+        return output_pattern(input, output)
     if output is not None and (is_stdout(output) or not _is_folder(output)):
         return output
     shown = f"{options.height}p" if options.height else options.size or f"x{scale:g}"
@@ -104,6 +109,10 @@ def _check_output(input: Path, output: Path, options: Options) -> None:
     if options.report is not None:
         _check_report(options.report, input, output)
     if is_stdout(output):
+        return
+    numbering = numbering_of(output)
+    if numbering is not None:
+        check_pattern(input, output, numbering, options.overwrite)
         return
     if not is_stdin(input) and same_file(input, output):
         raise UsageError(f"output {output} is the input itself", "name another file with -o")
@@ -140,8 +149,8 @@ def _outlet(output: Path, options: Options) -> Outlet:
 
 
 def _streams(source: Source, container: str, options: Options) -> tuple[StreamPlan, ...]:
-    """What becomes of the other streams. Y4M and raw planes hold none: whoever asks for these means the pictures."""
-    if container in PLAIN:
+    """What becomes of the other streams. What holds pictures alone holds none: who asks for that means the pictures."""
+    if container in (*PLAIN, *KINDS):
         options = options.model_copy(update={"drop": (*options.drop, "incompatible")})
     return plan_streams(source.container, source.video, container, options)
 
@@ -163,6 +172,8 @@ def make_plan(
     size = sizes.final
     pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
+    target, told = as_pictures(target, container)
+    notes += told
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)

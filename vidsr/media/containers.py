@@ -13,6 +13,8 @@ from pathlib import Path
 import av
 
 from ..errors import UsageError, near_miss
+from .files import KINDS, files_of
+from .sequences import numbering_of
 
 KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
 """Endings of inputs that the output keeps; all others become Matroska, which holds what they hold and more."""
@@ -51,6 +53,8 @@ def container_name(name: str | Path) -> str:
     text = str(name)
     if text in _MUXERS.values():
         return text
+    if numbering_of(Path(text)) is not None:
+        return files_of(Path(text))
     extension = Path(text).suffix[1:].lower() or text.lower()
     if extension not in _MUXERS:
         allowed = ", ".join(_MUXERS)
@@ -94,7 +98,7 @@ def holds(container: str, codec: str, implementation: str = "") -> bool:
 
     `implementation` is the name of a decoder or encoder of that codec, if it is known: the query is by those.
     """
-    if codec in _REFUSED.get(container, ()):
+    if container in KINDS or codec in _REFUSED.get(container, ()):
         return False
     if container == "mpegts":
         return codec in _MPEGTS

@@ -19,6 +19,7 @@ from ..errors import InputError, UsageError, near_miss
 from ..frames import PixelLayout
 from ..options import Codec
 from .containers import holds, spoken
+from .files import KINDS, depth_of, layouts
 from .pixels import format_of, has_alpha, layout_of
 from .plain import RAW, Y4M, raw_formats, y4m_formats
 
@@ -99,7 +100,11 @@ ENCODERS: dict[str, Encoder] = {encoder.name: encoder for encoder in _ALL}
 """All encoders by the names of `options.Codec`."""
 
 _DEFAULTS = {"webm": "vp9"}
-_PLAIN = {Y4M: Encoder("y4m", "rawvideo", lossless=True), RAW: Encoder("raw planes", "rawvideo", lossless=True)}
+_PLAIN = {
+    Y4M: Encoder("y4m", "rawvideo", lossless=True),
+    RAW: Encoder("raw planes", "rawvideo", lossless=True),
+    **{name: Encoder(kind.name, "rawvideo", max_depth=depth_of(kind), lossless=True) for name, kind in KINDS.items()},
+}
 """What stands in the place of an encoder where pictures leave as they are."""
 
 
@@ -155,6 +160,9 @@ def formats(encoder: Encoder) -> dict[str, PixelLayout]:
 def _taken(encoder: Encoder) -> Iterable[str]:
     """Names of the pixel formats that `encoder` says it takes; FFmpeg's `rawvideo` says nothing and takes them all."""
     if encoder.libav == "rawvideo":
+        files = {_PLAIN[name]: kind for name, kind in KINDS.items()}
+        if encoder in files:
+            return map(format_of, layouts(files[encoder]))
         return y4m_formats() if encoder is _PLAIN[Y4M] else raw_formats()
     return (fmt.name for fmt in LibavCodec(encoder.libav, "w").video_formats or ())
 

@@ -48,6 +48,8 @@ def form_of(name: str | None, size: str | None, rate: str | None, demuxers: Iter
     `demuxers` are FFmpeg's names of the containers that may be read. Raises UsageError.
     """
     if name is None:
+        if rate is not None:
+            raise UsageError("--in-rate: only raw planes and numbered pictures need it", "leave it out, or --in-format")
         return None
     pixels = pixel_format(name)
     if pixels is not None:

@@ -103,6 +103,10 @@ class Expected:
                     self._key = packet.pts
             yield packet
 
+    def owe(self, pts: int) -> None:
+        """Expect a picture that has no packet: it is known to be missing."""
+        heapq.heappush(self._owed, pts)
+
     def _counts(self, packet: Packet[Any]) -> bool:
         usable = packet.size > 0 and packet.pts is not None and not packet.is_discard
         backward = self._latest is not None and packet.pts is not None and packet.pts < self._latest

@@ -20,6 +20,7 @@ from ..frames import Siting
 from ..media.claims import Claims, read_claims
 from ..media.completeness import Seen
 from ..media.forms import Form
+from ..media.image_files.header import Metadata
 from ..media.libav import main_video, open_input, reason
 from ..media.pipes import Reader, is_stream
 from ..media.plain import Y4M, Header, head_of, read_header
@@ -27,6 +28,12 @@ from ..media.timeline import Continuity
 
 MAX_FAILURES = 8
 """Reads that may fail in a row before the rest of the input is given up (PySceneDetect's bound)."""
+
+
+Owe = Callable[[int], None]
+"""Is told the pts of a picture that should be there and is not."""
+Feed = Callable[[VideoStream, Emit, Owe], "Iterator[Packet[Any]]"]
+"""Makes the packets of a stream, and the flush packet at the end."""
 
 
 @dataclass
@@ -45,6 +52,10 @@ class Source:
     """What reads it where it is no file."""
     form: Form | None = None
     """How it is to be read, where its bytes do not say it."""
+    feed: Feed | None = None
+    """What makes its packets where the container does not, or not with the right times."""
+    kept: dict[int, Metadata] | None = None
+    """Metadata of each picture by its pts, for an output of pictures."""
     siting: Siting | None = None
     """Where its chroma samples lie, as far as its container says it and FFmpeg does not."""
 
@@ -104,10 +115,15 @@ def _check_pixels(width: int, height: int, path: Path, limit: int) -> None:
         raise InputError(what, "--max-pixels raises it")
 
 
-def packets(source: Source, carry: Callable[[Packet[Any]], None], emit: Emit) -> Iterator[Packet[Any]]:
-    """The packets of the video stream, in order; all others go to `carry`. Ends with the flush packet."""
+def packets(
+    source: Source, carry: Callable[[Packet[Any]], None], emit: Emit, owe: Owe = lambda pts: None
+) -> Iterator[Packet[Any]]:
+    """The packets of the video stream, in order; all others go to `carry`. Ends with the flush packet.
+
+    `owe` gets the pts of pictures that are known to be missing.
+    """
     continuity = Continuity(emit)
-    for packet in _demux(source, emit):
+    for packet in _demux(source, emit) if source.feed is None else source.feed(source.video, emit, owe):
         of_video = packet.stream.index == source.video.index  # flush packets have a stream, but no stream_index
         if packet.size:
             _place(packet, source, continuity)
