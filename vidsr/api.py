@@ -50,10 +50,13 @@ def upscale(
 
 
 def _is_picture(input: Path, options: Options) -> bool:
+    from .media.animations import is_animated
     from .media.image_formats import FORMATS
     from .media.sequences import is_sequence
 
-    return input.suffix.lower() in FORMATS and not (options.in_format or options.in_rate or is_sequence(input))
+    if input.suffix.lower() not in FORMATS or options.in_format or options.in_rate or is_sequence(input):
+        return False
+    return input.suffix.lower() != ".png" or not is_animated(input)
 
 
 def _picture(input: Path, output: Path | None, options: Options, emit: Emit) -> PictureReport:
@@ -95,11 +98,14 @@ def upscale_all(
     Raises the errors of `vidsr.errors` for what ends the run as a whole.
     """
     from .jobs.batch import pairs
+    from .media.sequences import is_sequence
 
     chosen = _chosen(options, choices)
     if chosen.in_format or chosen.in_rate or chosen.out_format:
         what = "--in-format, --in-rate and --out-format are for one input"
         raise UsageError(what, "leave them out, or name one input; a sequence is a pattern in quotes: 'frames/*.png'")
+    if patterns := [str(item) for item in inputs if is_sequence(Path(item))]:
+        raise UsageError(f"input {patterns[0]}: a sequence can only be the only input", "name one input")
     wanted = pairs([Path(item) for item in inputs], None if output is None else Path(output), chosen)
     pictures = [pair for pair in wanted if _is_picture(pair[0], chosen)]
     films = [pair for pair in wanted if pair not in pictures]

@@ -14,10 +14,11 @@ from .errors import UsageError
 from .events import Notice
 from .frames import UpscaledFrame
 from .fs import Target
+from .media.animations import ANIMATIONS, end_at
 from .media.files import KINDS
 from .media.folder import Folder
 from .media.forms import form_of
-from .media.libav import allowed_formats
+from .media.libav import allowed_formats, writing
 from .media.pipes import Writer, is_stdin, is_stdout, is_stream
 from .media.plain import FRAME, Y4M, Packer, header
 from .media.sequences import is_sequence, numbering_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""
+_ANIMATED = {".gif", ".apng", ".png"}
 RATE = Fraction(25)
 """Pictures a second of a Y4M whose input states no rate."""
 
@@ -53,8 +55,10 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
     Raises UsageError where segments are asked for all the same.
     """
     numbered = is_sequence(input) or (output is not None and numbering_of(output) is not None)
+    animated = any(path is not None and path.suffix.lower() in _ANIMATED for path in (input, output))
     formed = (
         numbered
+        or animated
         or options.in_format
         or options.in_rate
         or options.out_format
@@ -63,7 +67,7 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
     piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
     if (formed or piped) and asked:
-        what = "a pipe, raw planes, numbered pictures or a format that is given by hand"
+        what = "a pipe, raw planes, numbered pictures, an animation or a format that is given by hand"
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
     return bool(formed or piped)
 
@@ -74,6 +78,14 @@ def target_of(plan: Plan, stdout: Path | None) -> Target | Folder:
     if numbering is not None:
         return Folder(numbering, overwrite=plan.options.overwrite)
     return Target(stdout or plan.output, overwrite=plan.options.overwrite)
+
+
+def finish_animation(run: Run, file: Path | Writer) -> None:
+    """Let the last picture of a GIF or APNG be shown as long as it was; the muxers know of no end."""
+    tally, base = run.tally, run.plan.source.time_base
+    if run.plan.container in ANIMATIONS and isinstance(file, Path) and tally.last:
+        begin = tally.pts[-1] * base
+        writing(run.plan.output, lambda: end_at(file, begin, begin + tally.last * base))
 
 
 def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) -> Written:

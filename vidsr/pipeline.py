@@ -23,17 +23,20 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
-from .ends import Written, opened, target_of, write_plain
+from .ends import Written, finish_animation, opened, target_of, write_plain
 from .events import Emit, Progress, Stage
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
 from .hardware import accelerate, surfaces_for
+from .media.animations import muxer_words
 from .media.carry import Carrier
 from .media.claims import describe_stream
 from .media.containers import muxer_options
 from .media.files import KINDS
 from .media.hwaccel import on_host
 from .media.libav import writing
+from .media.palette import FORMAT as PALETTE
+from .media.palette import Palette
 from .media.pipes import CHUNK, Writer, is_stdout, streamed
 from .media.plain import PLAIN, RAW
 from .media.stdout import stdout_apart
@@ -249,6 +252,7 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
     begun, told = time.monotonic(), 0.0
     for frame in frames:
         tally.pts.append(frame.pts + run.shift)
+        tally.last = frame.duration
         yield frame
         now = time.monotonic()
         if now - told >= PROGRESS_EVERY:
@@ -262,7 +266,8 @@ def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:
     plan, target = run.plan, run.plan.target
     surfaces = surfaces_for(video, plan.surfaces, target.layout.depth)
     size = target.width, target.height
-    return compose(run, Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces))
+    palette = Palette() if plan.pix_fmt == PALETTE else None
+    return compose(run, Encoding(video, plan.pix_fmt, target.layout, *size, target.color, run.shift, surfaces, palette))
 
 
 def write(run: Run, path: Path, packets: Packets = encoded) -> Written:
@@ -280,7 +285,7 @@ def write(run: Run, path: Path, packets: Packets = encoded) -> Written:
 
 def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
     plan, piped = run.plan, isinstance(file, Writer)
-    how = muxer_options(plan.container, streamed=piped)
+    how = muxer_options(plan.container, streamed=piped) | muxer_words(plan.container, run.source.animation)
     name: Any = file if piped else str(file)
     output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
     try:
@@ -297,6 +302,7 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         streams = tuple(describe_stream(stream) for stream in output.streams)
         kinds = kinds_of(output)
         muxer.close()
+        finish_animation(run, file)
     except BaseException:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
             output.close()

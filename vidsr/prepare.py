@@ -18,6 +18,7 @@ from .events import Notice
 from .frames import Orientation, PixelLayout, VideoTraits
 from .fs import same_file
 from .hardware import encoder_gpu
+from .media.animations import ANIMATIONS
 from .media.carry import carried_metadata
 from .media.color import for_layout, resolve
 from .media.containers import KEPT, spoken
@@ -150,7 +151,7 @@ def _outlet(output: Path, options: Options) -> Outlet:
 
 def _streams(source: Source, container: str, options: Options) -> tuple[StreamPlan, ...]:
     """What becomes of the other streams. What holds pictures alone holds none: who asks for that means the pictures."""
-    if container in (*PLAIN, *KINDS):
+    if container in (*PLAIN, *KINDS, *ANIMATIONS):
         options = options.model_copy(update={"drop": (*options.drop, "incompatible")})
     return plan_streams(source.container, source.video, container, options)
 

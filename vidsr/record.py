@@ -82,6 +82,8 @@ class Tally:
         self.notes: list[str] = []
         self.losses: list[str] = []
         self.pts = array("q")
+        self.last = 0
+        """Duration of the last picture in units of the pts, 0 if it is unknown."""
         self.clocks: dict[str, float] = {}
         self._started = time.monotonic()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from ..errors import UsageError, near_miss
+from .animations import APNG, GIF
 from .files import KINDS, files_of
 from .sequences import numbering_of
 
@@ -22,6 +23,7 @@ KEPT = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"}
 _MUXERS = {
     "mp4": "mp4", "m4v": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm", "avi": "avi", "nut": "nut",
     "flv": "flv", "ts": "mpegts", "m2ts": "mpegts", "mts": "mpegts", "y4m": "yuv4mpegpipe",
+    "gif": GIF, "apng": APNG,
 }  # fmt: skip
 """Muxer by file name extension."""
 

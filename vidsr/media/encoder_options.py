@@ -62,7 +62,11 @@ def _quality(encoder: Encoder, options: Options) -> dict[str, str]:
 
 
 def _instead(encoder: Encoder) -> str:
-    return "it is lossless" if encoder.lossless else f"use --encoder-preset with one of {', '.join(encoder.presets)}"
+    if encoder.name in ("JPEG", "WebP", "AVIF"):
+        return "--quality is for pictures"
+    if not encoder.presets:
+        return "it is lossless" if encoder.lossless else "leave it out"
+    return f"use --encoder-preset with one of {', '.join(encoder.presets)}"
 
 
 def _preset(encoder: Encoder, options: Options) -> dict[str, str]:

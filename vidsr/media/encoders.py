@@ -18,8 +18,10 @@ from av.packet import Packet
 from ..errors import InputError, UsageError, near_miss
 from ..frames import PixelLayout
 from ..options import Codec
+from .animations import APNG, GIF
 from .containers import holds, spoken
 from .files import KINDS, depth_of, layouts
+from .palette import FORMAT as PALETTE
 from .pixels import format_of, has_alpha, layout_of
 from .plain import RAW, Y4M, raw_formats, y4m_formats
 
@@ -107,6 +109,12 @@ _PLAIN = {
 }
 """What stands in the place of an encoder where pictures leave as they are."""
 
+_OWN = {
+    GIF: Encoder("gif", "gif", max_depth=8),
+    APNG: Encoder("apng", "apng", fixed=(("pred", "mixed"),), lossless=True),
+}
+"""Containers of one encoder."""
+
 
 @cache
 def available(name: str) -> bool:
@@ -130,6 +138,10 @@ def choose(codec: str | None, container: str) -> Encoder:
         if codec is not None:
             raise UsageError(f"--codec: {spoken(container)} holds pictures that are not coded", "leave out --codec")
         return _PLAIN[container]
+    if container in _OWN:
+        if codec is not None:
+            raise UsageError(f"--codec: {spoken(container)} holds one kind of pictures only", "leave out --codec")
+        return _OWN[container]
     name = codec or _DEFAULTS.get(container, "x264")
     if name not in ENCODERS:
         known = list(get_args(Codec))
@@ -146,6 +158,8 @@ def choose(codec: str | None, container: str) -> Encoder:
 @cache
 def formats(encoder: Encoder) -> dict[str, PixelLayout]:
     """The pixel formats that `encoder` takes from memory, without alpha, and the layout it codes them in."""
+    if encoder is _OWN[GIF]:
+        return {PALETTE: layout_of(PALETTE)}
     found: dict[str, PixelLayout] = {}
     for name in _taken(encoder):
         try:

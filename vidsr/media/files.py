@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..events import Notice
 from ..frames import PixelLayout, VideoTraits
+from .animations import ANIMATIONS, GIF
 from .color import primaries_name, transfer_name
 from .image_formats import EXR, FORMATS, Format
 
@@ -42,6 +43,8 @@ def as_pictures(traits: VideoTraits, container: str) -> tuple[VideoTraits, list[
 
     Raises UsageError for EXR of a film whose codes are no light that EXR knows of.
     """
+    if container in ANIMATIONS:
+        return _animated(traits, container)
     if container not in KINDS:
         return traits, []
     transfer, primaries = traits.color.transfer, traits.color.primaries
@@ -51,5 +54,17 @@ def as_pictures(traits: VideoTraits, container: str) -> tuple[VideoTraits, list[
     unsaid = [] if transfer in _SDR else [transfer_name(transfer)]
     unsaid += [] if primaries in (1, 2, 5, 6, 7) else [primaries_name(primaries)]
     text = f"the pictures do not say that their colours are {' and '.join(unsaid)}; programs take them for sRGB"
-    color = replace(traits.color, full_range=True)
-    return replace(traits, color=color), [Notice(text, "warning")] if unsaid else []
+    return _full(traits), [Notice(text, "warning")] if unsaid else []
+
+
+def _full(traits: VideoTraits) -> VideoTraits:
+    return replace(traits, color=replace(traits.color, full_range=True))
+
+
+def _animated(traits: VideoTraits, container: str) -> tuple[VideoTraits, list[Notice]]:
+    rate = traits.rate or 0
+    if container == GIF and rate > 100:
+        what = f"output: GIF shows at most 100 pictures a second, the input has {float(rate):g}"
+        raise UsageError(what, "write .apng, or another container")
+    hasty = f"{float(rate):g} pictures a second: browsers show a GIF of more than 50 as 10"
+    return _full(traits), [Notice(hasty, "warning")] if container == GIF and rate > 50 else []

@@ -9,8 +9,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..errors import InputError, UsageError, near_miss
+from .animations import ANIMATIONS
 from .containers import container_name
-from .pipes import is_stdout
+from .pipes import is_stdout, is_stream
 from .pixels import layout_of
 from .plain import FORMATS, RAW, Y4M, raw_formats
 
@@ -101,7 +102,11 @@ def outlet_of(output: Path, named: str | None, container: str | None, pix_fmt: s
     """
     if named is None:
         own = container if is_stdout(output) else None
-        return Outlet(container_name(own or DEFAULT) if is_stdout(output) else container_name(output), pix_fmt)
+        name = container_name(own or DEFAULT) if is_stdout(output) else container_name(output)
+        if name in ANIMATIONS and is_stream(output):
+            what = f"output {output}: an animation is finished at its beginning, and a pipe cannot go back there"
+            raise UsageError(what, "write to a file")
+        return Outlet(name, pix_fmt)
     if named in _MUXERS:
         return Outlet(_MUXERS[named], pix_fmt)
     pixels = pixel_format(named)

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VerificationError
+from .animations import ANIMATIONS, Animation, read_animation
 from .libav import is_cover, reason
 from .subtitles import is_pause
 
@@ -51,19 +52,25 @@ def verify(path: Path, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]
     """
     try:
         with av.open(f"file:{path.resolve()}", metadata_errors="replace") as container:
-            return _compare(container, sent, check)
+            return _compare(container, sent, check, read_animation(path))
     except (av.error.FFmpegError, EOFError) as error:
         raise VerificationError(f"output {path} cannot be opened again: {reason(error)}") from error
 
 
-def _compare(container: InputContainer, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
+def _compare(
+    container: InputContainer, sent: Sent, check: Callable[[], None], animation: Animation | None
+) -> tuple[str, ...]:
     found = kinds_of(container)
     if found != sent.kinds:
         raise _difference("streams", dict(found), dict(sent.kinds))
     video = container.streams.video[0]
     pts, packets, first = _scan(container, video, check)
-    _check_video(pts, video, sent)
-    shift = _check_carried(packets, first, Fraction(int(pts[0])) * Fraction(video.time_base or 0), sent)
+    base = Fraction(video.time_base or 0)
+    if container.format.name in ANIMATIONS and animation is not None:
+        base, times = animation.clock
+        pts = np.asarray(times[:-1])
+    _check_video(pts, base, sent)
+    shift = _check_carried(packets, first, int(pts[0]) * base, sent)
     _check_picture(container, video, sent)
     said = [f"{len(pts)} frames at their times", "the first picture decoded, of the right size"]
     if sent.packets:
@@ -120,11 +127,10 @@ def _scan(
     return np.sort(np.asarray(pts)), packets, first
 
 
-def _check_video(pts: Stamps, video: VideoStream, sent: Sent) -> None:
+def _check_video(pts: Stamps, base: Fraction, sent: Sent) -> None:
     """Every frame is there, at its time to within one tick of the coarser clock, up to one shift of the whole."""
     if len(pts) != len(sent.pts):
         raise _difference("frames", len(pts), len(sent.pts))
-    base = Fraction(video.time_base or 0)
     found = (pts - pts[0]) * float(base)
     meant = (np.asarray(sent.pts) - sent.pts[0]) * float(sent.time_base)
     off = np.abs(found - meant) > float(max(base, sent.time_base)) * (1 + 1e-6)

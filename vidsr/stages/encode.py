@@ -15,6 +15,7 @@ from ..frames import ColorTags, PixelLayout, Plane, UpscaledFrame
 from ..media.encoders import settle_short
 from ..media.hwaccel import Surfaces
 from ..media.libav import reason
+from ..media.palette import Palette
 from ..media.pixels import fill_frame
 
 
@@ -23,7 +24,7 @@ class Encoding:
     """One video stream being encoded.
 
     `color` are the tags written on every frame; `offset` is added to every pts (see the muxer's clock). With `surfaces`
-    the planes are those of NV12 or P010 and stay on the device.
+    the planes are those of NV12 or P010 and stay on the device. `palette` is for encoders of pictures with one.
     """
 
     stream: VideoStream
@@ -34,6 +35,7 @@ class Encoding:
     color: ColorTags
     offset: int = 0
     surfaces: Surfaces | None = None
+    palette: Palette | None = None
     _durations: dict[int, int] = field(default_factory=dict)
     _last: int | None = None
 
@@ -70,7 +72,7 @@ class Encoding:
         picture.time_base = self.stream.codec_context.time_base
         self._durations[pts] = picture.duration = frame.duration
         self._tag(picture)
-        return picture
+        return self.palette.packed(picture) if self.palette else picture
 
     def _sizes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each plane that a frame should have."""
@@ -79,7 +81,7 @@ class Encoding:
 
     def _packed(self, planes: tuple[Plane, ...]) -> av.VideoFrame:
         picture = fill_frame(planes, self.layout, self.width, self.height)
-        if self.pix_fmt == picture.format.name:
+        if self.palette or self.pix_fmt == picture.format.name:
             return picture
         # The same samples, packed as this encoder wants them; threads of libswscale may write over each other's lines.
         return picture.reformat(format=self.pix_fmt, threads=1)

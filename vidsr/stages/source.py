@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from ..errors import InputError
 from ..events import Damaged, Emit, Notice
 from ..frames import Siting
+from ..media.animations import ANIMATIONS, Animation, read_animation
 from ..media.claims import Claims, read_claims
 from ..media.completeness import Seen
 from ..media.forms import Form
@@ -54,6 +55,8 @@ class Source:
     """How it is to be read, where its bytes do not say it."""
     feed: Feed | None = None
     """What makes its packets where the container does not, or not with the right times."""
+    animation: Animation | None = None
+    """What a GIF or APNG says of its delays; those of FFmpeg are rounded."""
     kept: dict[int, Metadata] | None = None
     """Metadata of each picture by its pts, for an output of pictures."""
     siting: Siting | None = None
@@ -98,7 +101,8 @@ def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None, for
         video.thread_type = "NONE" if hwaccel else "AUTO"  # the chip works in parallel by itself
         _check_pixels(video.codec_context.width, video.codec_context.height, path, max_pixels)
         claims = _with_length(read_claims(container, video, path), header)
-        return Source(path, container, video, claims, reader=reader, form=form, siting=header.siting)
+        source = Source(path, container, video, claims, reader=reader, form=form, siting=header.siting)
+        return source if reader or claims.format not in ANIMATIONS else _animated(source)
     except BaseException:
         container.close()
         raise
@@ -107,6 +111,22 @@ def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None, for
 def _with_length(claims: Claims, header: Header) -> Claims:
     """The claims with the number of frames that a Y4M states; FFmpeg guesses one from the size of the file."""
     return replace(claims, frames=header.frames) if claims.format == Y4M else claims
+
+
+def _animated(source: Source) -> Source:
+    """The same animation with what its skeleton says: exact times, how many pictures there are, what is missing."""
+    found = source.animation = read_animation(source.path)
+    if found is not None and found.delays:
+        source.video.time_base, _ = found.clock
+        source.claims = replace(source.claims, frames=len(found.delays), fault=found.fault)
+        source.notes = tuple(map(Notice, _spoken(found)))
+    return source
+
+
+def _spoken(animation: Animation) -> Iterator[str]:
+    yield f"the animation is played {animation.plays} times" if animation.plays else "the animation is played for ever"
+    if animation.hasty:
+        yield f"{animation.hasty} pictures have a delay too short to be shown, and get what players give them"
 
 
 def _check_pixels(width: int, height: int, path: Path, limit: int) -> None:
@@ -125,6 +145,8 @@ def packets(
     continuity = Continuity(emit)
     for packet in _demux(source, emit) if source.feed is None else source.feed(source.video, emit, owe):
         of_video = packet.stream.index == source.video.index  # flush packets have a stream, but no stream_index
+        if packet.size and of_video and source.animation is not None:
+            _retime(packet, source, source.animation)
         if packet.size:
             _place(packet, source, continuity)
         if of_video:
@@ -181,6 +203,15 @@ def _flush(source: Source) -> Iterator[Packet[Any]]:
     packet = Packet(0)
     packet.stream = source.video
     yield packet
+
+
+def _retime(packet: Packet[Any], source: Source, animation: Animation) -> None:
+    """Give a picture the time that the delays before it add up to."""
+    number = source.seen.get(packet.stream_index, Seen()).packets
+    base, times = animation.clock
+    if number + 1 < len(times):
+        packet.time_base, packet.pts, packet.dts = base, times[number], times[number]
+        packet.duration = times[number + 1] - times[number]
 
 
 def _place(packet: Packet[Any], source: Source, continuity: Continuity) -> None:
