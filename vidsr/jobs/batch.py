@@ -29,6 +29,9 @@ def pairs(inputs: Sequence[Path], output: Path | None, options: Options, *, make
     """
     if output is not None and output.exists() and not output.is_dir():
         raise UsageError(f"output {output} is a file, and there are several inputs", "name a folder with -o")
+    if output is not None and output.suffix.lower() in VIDEO and not output.exists():
+        what = f"output {output} is named like a video, and there are several inputs, each with an output of its own"
+        raise UsageError(what, "name a folder; numbered pictures become a film by a pattern in quotes: 'frames/*.png'")
     found = [pair for item in inputs for pair in _pairs_of(item, output, options)]
     _check_names(found, options)
     for _, folder in found:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
-from math import lcm
+from math import floor, lcm
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,11 +44,13 @@ class Animation:
     """How the file is not whole."""
     last: int = 0
     """Offset of the delay of the last picture."""
+    tick: Fraction | None = None
+    """Seconds in which the format counts; APNG has a unit for each delay."""
 
     @cached_property
     def clock(self) -> tuple[Fraction, list[int]]:
         """(time base in seconds, pts of each picture and of the end)."""
-        base = Fraction(1, min(lcm(*(delay.denominator for delay in self.delays)), _FINEST))
+        base = self.tick or Fraction(1, min(lcm(*(delay.denominator for delay in self.delays)), _FINEST))
         return base, [round(time / base) for time in accumulate(self.delays, initial=Fraction(0))]
 
 
@@ -76,7 +78,7 @@ def read_animation(path: Path) -> Animation | None:
 
 
 def _read_gif(file: BinaryIO) -> Animation:
-    found, delay, place = Animation(), 0, 0
+    found, delay, place = Animation(tick=TICK), 0, 0
     for kind, at, block in _gif_blocks(file):
         if kind == b"\xf9" and len(block) == 4:
             delay, place = int.from_bytes(block[1:3], "little"), at + 1
@@ -167,6 +169,11 @@ def muxer_words(container: str, source: Animation | None) -> dict[str, str]:
     return {"plays": str(plays)} if container == APNG else {}
 
 
+def ticks(seconds: Fraction) -> int:
+    """Whole ticks of GIF, rounded as FFmpeg does: a half goes up."""
+    return floor(seconds / TICK + Fraction(1, 2))
+
+
 def end_at(path: Path, begin: Fraction, end: Fraction) -> None:
     """Let the last picture of the GIF or APNG at `path`, which begins at `begin`, be shown until `end`, in seconds."""
     found = read_animation(path)
@@ -176,7 +183,7 @@ def end_at(path: Path, begin: Fraction, end: Fraction) -> None:
         is_gif = file.read(3) == b"GIF"
         file.seek(found.last)
         if is_gif:
-            file.write(struct.pack("<H", min(65535, max(SHORT, round(end / TICK) - round(begin / TICK)))))
+            file.write(struct.pack("<H", min(65535, max(SHORT, ticks(end) - ticks(begin)))))
             return
         control = bytearray(file.read(26))
         struct.pack_into(">HH", control, 20, *_fitting(end - begin))

@@ -36,6 +36,8 @@ def layouts(kind: Format) -> tuple[PixelLayout, ...]:
 _SDR = {1, 4, 5, 6, 7, 13, 14, 15}
 """Transfers that pictures are shown with near enough: those of video and of sRGB."""
 _HDR = {16, 18}
+_FASTEST = 51
+"""Pictures a second on average, from which on some are surely shown for less than GIF can."""
 
 
 def as_pictures(traits: VideoTraits, container: str) -> tuple[VideoTraits, list[Notice]]:
@@ -62,9 +64,7 @@ def _full(traits: VideoTraits) -> VideoTraits:
 
 
 def _animated(traits: VideoTraits, container: str) -> tuple[VideoTraits, list[Notice]]:
-    rate = traits.rate or 0
-    if container == GIF and rate > 100:
-        what = f"output: GIF shows at most 100 pictures a second, the input has {float(rate):g}"
+    if container == GIF and (traits.rate or 0) > _FASTEST:
+        what = f"output: players show at most 50 pictures a second of a GIF, the input has {float(traits.rate or 0):g}"
         raise UsageError(what, "write .apng, or another container")
-    hasty = f"{float(rate):g} pictures a second: browsers show a GIF of more than 50 as 10"
-    return _full(traits), [Notice(hasty, "warning")] if container == GIF and rate > 50 else []
+    return _full(traits), []

@@ -11,7 +11,7 @@ from av.filter import Graph
 
 from ..errors import OutputError
 from ..events import clock
-from .animations import TICK
+from .animations import SHORT, ticks
 
 FORMAT = "pal8"
 
@@ -21,17 +21,17 @@ class Palette:
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
-        self._ticks: int | None = None
+        self._last: int | None = None
 
     def packed(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The same picture with a palette. Raises OutputError for one that follows too fast for GIF to tell it."""
+        """The same picture with a palette. Raises OutputError for one that follows too fast for a GIF."""
         base = Fraction(picture.time_base or 1)
-        ticks = round((picture.pts or 0) * base / TICK)
-        if ticks == self._ticks:
+        now = ticks((picture.pts or 0) * base)
+        if self._last is not None and now - self._last < SHORT:
             when = clock(float((picture.pts or 0) * base))
-            what = f"output: GIF counts in 1/100 s, and at {when} two pictures are closer than that"
+            what = f"output: players show no picture of a GIF for less than 2/100 s, and at {when} two are closer"
             raise OutputError(what, "write .apng, or another container")
-        self._ticks = ticks
+        self._last = now
         self._graph = self._graph or _graph(picture, base)
         self._graph.vpush(picture)
         return self._graph.vpull()
