@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.clips import FEATURE_PTS, make_clip
@@ -253,6 +253,7 @@ def test_how_often_a_gif_is_played(tmp_path: Path, loops: int | None, plays: int
     assert skeleton(tmp_path / "out.apng").plays == plays
 
 
+@settings(deadline=None)
 @given(st.fractions(Fraction(1, 60), 70000, max_denominator=100000))
 def test_any_last_delay_can_be_written(shown: Fraction) -> None:
     from tempfile import TemporaryDirectory
@@ -267,6 +268,7 @@ def test_any_last_delay_can_be_written(shown: Fraction) -> None:
     assert abs(delays[1] - min(shown, 65535)) <= max(Fraction(1, 60000), shown / 60000)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([b"GIF89a", b"\x89PNG\r\n\x1a\n", b""]))
 def test_no_bytes_are_too_strange(data: bytes, head: bytes) -> None:
     from tempfile import TemporaryDirectory

@@ -191,6 +191,14 @@ def test_a_picture_that_cannot_be_read_is_refused_or_declared(tmp_path: Path, ba
     assert any(f"{bad:03d}.png" in note for note in report.notes)
 
 
+def test_numbers_stay_when_the_first_picture_is_lost(tmp_path: Path) -> None:
+    frames(tmp_path / "in", first=5)
+    (tmp_path / "in" / "005.png").write_bytes(b"no picture")
+    run(tmp_path / "in" / "*.png", tmp_path / "out" / "%03d.png", in_rate="25", allow_loss=True)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["006.png", "007.png", "008.png", "009.png", "frames.txt"]
+
+
 def test_pictures_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
     frames(tmp_path / "in")
     pattern, out = tmp_path / "in" / "*.png", tmp_path / "out.mkv"

@@ -10,7 +10,7 @@ from .media.completeness import gaps, shortfall
 from .media.files import KINDS
 from .media.gaps import picture_gaps
 from .media.verify import Sent, verify
-from .numbered import first_number, verify_pictures
+from .numbered import verify_pictures
 from .record import Report, Tally
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
     run.tally.emit(Stage("verify"))
     check = run.flow.cancel.check
     if run.plan.container in KINDS:
-        return (*verify_pictures(path, run.plan.output, first_number(run.plan.input), sent, check), claims)
+        return (*verify_pictures(path, run.plan.output, sent, check), claims)
     return (*verify(path, sent, check), claims)
 
 

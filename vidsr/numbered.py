@@ -18,7 +18,7 @@ from .frames import UpscaledFrame
 from .media.claims import read_claims
 from .media.files import KINDS
 from .media.image_files.header import Metadata, Quality
-from .media.sequences import Sequence, check_whole, find, is_sequence, numbering_of
+from .media.sequences import Sequence, check_whole, find, numbering_of
 from .media.timecodes import Clock, read_clock, steady, text_of
 from .media.verify import Sent
 from .options import Options
@@ -51,7 +51,9 @@ def open_sequence(pattern: Path, output: Path | None, options: Options) -> Sourc
     video.time_base = clock.base
     claims = replace(read_claims(container, video, pattern), ends={video.index: clock.end * clock.base})
     doubts = tuple(Notice(text, "warning") for text in _doubts(pictures))
-    return Source(pattern, container, video, claims, feed=pictures.packets, kept=kept, notes=(*said, *doubts))
+    numbers = dict(zip(clock.pts, range(sequence.first, sequence.first + sequence.length), strict=True))
+    notes = (*said, *doubts)
+    return Source(pattern, container, video, claims, feed=pictures.packets, kept=kept, numbers=numbers, notes=notes)
 
 
 def _clock(sequence: Sequence, rate: str | None) -> tuple[Clock, tuple[Notice, ...]]:
@@ -73,11 +75,6 @@ def _doubts(pictures: Pictures) -> Iterator[str]:
         yield "the ICC profile of the pictures is not kept, their colours are taken for those of sRGB"
 
 
-def first_number(source: Path) -> int:
-    """The number of the first picture that is written: that of the input's, or 1."""
-    return find(source).first if is_sequence(source) else 1
-
-
 def write_pictures(run: Run, folder: Path, frames: Iterable[UpscaledFrame]) -> tuple[Sent, tuple[dict[str, Any], ...]]:
     """Write the finished `frames` of a run as numbered pictures, and a file of their times; see `ends.write_plain`."""
     plan, target = run.plan, run.plan.target
@@ -85,9 +82,9 @@ def write_pictures(run: Run, folder: Path, frames: Iterable[UpscaledFrame]) -> t
     assert numbering is not None
     given, kind = plan.options.quality, KINDS[plan.container]
     quality = Quality() if given is None else Quality(given, given, given)
-    first, kept = first_number(plan.input), {} if run.source.kept is None else run.source.kept
+    numbers, kept = run.source.numbers or {}, {} if run.source.kept is None else run.source.kept
     check, emit = run.flow.cancel.check, run.tally.emit
-    files = Files(folder, numbering, first, kind, quality, plan.options.verify, kept, emit, check)
+    files = Files(folder, numbering, numbers, kind, quality, plan.options.verify, kept, emit, check)
 
     def work() -> None:
         for _ in run.tally.timed("mux", files.write(frames)):
@@ -112,18 +109,16 @@ def _write_text(path: Path, shown: Path, text: str) -> None:
         raise OutputError(f"output {shown}: {(error.strerror or str(error)).lower()}", "free some space") from error
 
 
-def verify_pictures(folder: Path, pattern: Path, first: int, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
+def verify_pictures(folder: Path, pattern: Path, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
     """Hold the names in `folder`, and the times beside them, against what was sent; see `media.verify.verify`."""
     numbering = numbering_of(pattern)
     assert numbering is not None
-    count = len(sent.pts)
-    found = {path.name for path in folder.iterdir()}
-    meant = {numbering.name(first + place) for place in range(count)} | {numbering.times.name}
-    if found != meant:
-        what = f"output {pattern}: {len(found) - 1} pictures were written of {count}"
+    numbers = sorted(number for path in folder.iterdir() if (number := numbering.number(path.name)) is not None)
+    if numbers != list(range(numbers[0], numbers[0] + len(sent.pts)) if numbers else ()):
+        what = f"output {pattern}: {len(numbers)} pictures were written of {len(sent.pts)}"
         raise VerificationError(what, "nothing was replaced; please report this with vidsr doctor's output")
     check()
-    clock = read_clock(folder / numbering.times.name, count)
+    clock = read_clock(folder / numbering.times.name, len(sent.pts))
     if [*clock.pts] != [*sent.pts] or clock.base != sent.time_base:
         raise VerificationError(f"output {numbering.times}: its times are not those of the pictures")
-    return (f"{count} pictures, each read again", f"their times in {numbering.times.name}")
+    return (f"{len(numbers)} pictures, each read again", f"their times in {numbering.times.name}")

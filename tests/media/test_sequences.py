@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidsr.errors import ExistsError, InputError, OutputError, UsageError
@@ -43,6 +43,7 @@ def test_a_name_that_printf_would_not_make_is_none(name: str) -> None:
     assert Numbering(Path(), "", 5, ".png").number(name) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(1, 12), st.sampled_from(["", "a", "x1_", "7"]))
 def test_every_number_is_found_in_its_own_name(number: int, width: int, prefix: str) -> None:
     numbering = Numbering(Path(), prefix, width, ".png")
@@ -68,6 +69,7 @@ def test_a_file_that_has_the_name_of_a_pattern_is_that_file(tmp_path: Path) -> N
     assert not is_sequence(tmp_path / "*.mkv")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 99999), min_size=1, max_size=30, unique=True))
 def test_names_come_in_the_order_of_their_numbers(numbers: list[int]) -> None:
     assert sorted((f"a{number}b" for number in numbers), key=natural) == [f"a{number}b" for number in sorted(numbers)]
@@ -97,6 +99,7 @@ def test_names_without_one_number_are_taken_in_their_order(tmp_path: Path) -> No
     assert not sequence.counted
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(1, 60), min_size=1, max_size=60))
 def test_what_is_there_and_what_is_missing_is_all(numbers: set[int]) -> None:
     from tempfile import TemporaryDirectory
@@ -208,6 +211,7 @@ def test_what_a_killed_run_left_is_cleared(tmp_path: Path) -> None:
 bases = st.sampled_from([Fraction(1, 1000), Fraction(1, 24000), Fraction(1001, 30000), Fraction(1, 90000), Fraction(1)])
 
 
+@settings(deadline=None)
 @given(bases, st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.integers(0, 10**9), st.booleans())
 def test_times_are_found_again_exactly(base: Fraction, steps: list[int], start: int, ended: bool) -> None:
     from tempfile import TemporaryDirectory

@@ -80,7 +80,8 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     help="Output file or folder, or - for stdout; <stem>_<model>_x<scale> beside the input when not given.",
 )  # fmt: skip
 def upscale(inputs: tuple[Path, ...], input_option: Path | None, output: Path | None, **values: Any) -> None:
-    """Upscale the video or picture INPUT, or several of them, or all of a folder; - is stdin.
+    """Upscale the video or picture INPUT, or several of them, or all of a folder; - is stdin. A pattern in quotes, such
+    as 'frames/%05d.png' or 'frames/*.png', is numbered pictures, as input and as output.
 
     The output has its name only once it is complete and verified; the input is never changed. Of several inputs those
     whose outputs exist are passed over.

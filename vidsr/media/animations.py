@@ -19,6 +19,8 @@ from math import floor, lcm
 from pathlib import Path
 from typing import BinaryIO
 
+from .distant import open_bytes
+
 GIF, APNG = "gif", "apng"
 ANIMATIONS = (GIF, APNG)
 """The containers, in FFmpeg's names, of animated pictures."""
@@ -56,8 +58,10 @@ class Animation:
 
 def is_animated(path: Path) -> bool:
     """Whether a PNG is animated: its animation is announced before its first picture."""
+    if not path.is_file():
+        return False
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             names = (name for name, _, _ in _chunks(file))
             return next((name for name in names if name in (b"acTL", b"IDAT")), b"") == b"acTL"
     except OSError:
@@ -67,7 +71,7 @@ def is_animated(path: Path) -> bool:
 def read_animation(path: Path) -> Animation | None:
     """The skeleton of a GIF or an APNG file; None for other files. Pixels are passed over."""
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             head = file.read(6)
             file.seek(0)
             if head in (b"GIF87a", b"GIF89a"):
@@ -97,6 +101,8 @@ def _read_gif(file: BinaryIO) -> Animation:
 
 def _gif_blocks(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
     """(kind, offset of the content, content): extensions by their label, `,` for a picture, `;` at the end."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     head = file.read(13)
     if len(head) == 13 and head[10] & 0x80:
         file.seek(3 << (head[10] & 7) + 1, os.SEEK_CUR)
@@ -111,7 +117,7 @@ def _gif_blocks(file: BinaryIO) -> Iterator[tuple[bytes, int, bytes]]:
             file.seek(1, os.SEEK_CUR)  # the size of the first codes
             for _ in _sub_blocks(file, keep=0):
                 pass
-            if file.tell() <= os.fstat(file.fileno()).st_size:
+            if file.tell() <= size:
                 yield kind, 0, b""
         else:
             yield kind, 0, b""
@@ -150,7 +156,8 @@ def _read_apng(file: BinaryIO) -> Animation | None:
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """(name, offset of the content, its length) of the whole chunks of a PNG; the file stands at the content."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
     at = 8 if file.read(8) == _SIGNATURE else size
     while at + 12 <= size:
         file.seek(at)

@@ -21,14 +21,14 @@ from ..media.sequences import Numbering
 
 @dataclass
 class Files:
-    """Writes pictures into `folder`, the first with the number `first`.
+    """Writes pictures into `folder`. The first has the number that `numbers` has for its pts, or 1.
 
     `kept` is the metadata of pictures by their pts, where there is some. `check` is called after each, and may raise.
     """
 
     folder: Path
     numbering: Numbering
-    first: int
+    numbers: dict[int, int]
     kind: Format
     quality: Quality
     verify: bool
@@ -50,8 +50,8 @@ class Files:
             if sent is None or shown is None or frame.planes is not shown.planes or metadata != sent.metadata:
                 sent = self._encoded(planes, metadata)
             shown = frame
-            self._write(sent)
             self.pts.append(frame.pts)
+            self._write(sent)
             self.end = frame.pts + frame.duration if frame.duration else None
             self.check()
             yield frame
@@ -70,7 +70,7 @@ class Files:
         return sent
 
     def _write(self, sent: Encoded) -> None:
-        path = self.folder / self.numbering.name(self.first + len(self.pts))
+        path = self.folder / self.numbering.name(self.numbers.get(self.pts[0], 1) + len(self.pts) - 1)
         try:
             path.write_bytes(sent.data)
         except OSError as error:

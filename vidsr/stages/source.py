@@ -55,6 +55,8 @@ class Source:
     """How it is to be read, where its bytes do not say it."""
     feed: Feed | None = None
     """What makes its packets where the container does not, or not with the right times."""
+    numbers: dict[int, int] | None = None
+    """The number of each picture by its pts, where the input is numbered."""
     animation: Animation | None = None
     """What a GIF or APNG says of its delays; those of FFmpeg are rounded."""
     kept: dict[int, Metadata] | None = None
