@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from vidsr.errors import InputError, OutputError, UsageError
 from vidsr.media.animations import TICK, Animation, end_at, is_animated, muxer_words, read_animation
 from vidsr.pictures import PictureReport
 from vidsr.record import Report
+from vidsr.stages import moving
 
 from .picture_files import chunk, noise, save
 
@@ -279,6 +281,45 @@ def test_no_bytes_are_too_strange(data: bytes, head: bytes) -> None:
         found = read_animation(path)
         is_animated(path)
     assert found is None or len(found.delays) <= 200
+
+
+def webp(path: Path, frames: list[Any], delays: list[int], loops: int = 0) -> Path:
+    """A lossless animated WebP of RGBA frames."""
+    animation = cv2.Animation()
+    animation.frames = [np.ascontiguousarray(frame[..., [2, 1, 0, 3]]) for frame in frames]
+    animation.durations, animation.loop_count = np.array(delays, np.int32), loops
+    assert cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 101])
+    return path
+
+
+@pytest.mark.parametrize("block", [1 << 26, 3 * 37 * 23])
+def test_an_animated_webp_is_a_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(moving, "_BLOCK", block)
+    frames = [noise(4, np.uint8, seed=number) | np.array([0, 0, 0, 255], np.uint8) for number in range(7)]
+    source = webp(tmp_path / "a.webp", frames, [40, 50, 60, 5, 200, 40, 70], loops=2)
+    report = run(source, tmp_path / "out.mkv", codec="ffv1")
+    assert (report.time_base, [*report.pts]) == ("1/1000", [0, 40, 90, 150, 250, 450, 490])
+    assert "the animation is played 2 times" in report.notes
+    for made, frame in zip(shown(tmp_path / "out.mkv"), frames, strict=True):
+        np.testing.assert_array_equal(made, frame[..., :3].repeat(2, 0).repeat(2, 1))
+    run(source, tmp_path / "out.apng")
+    assert (skeleton(tmp_path / "out.apng").plays, skeleton(tmp_path / "out.apng").clock[1][-1] * 10) == (2, 560)
+
+
+def test_a_damaged_animated_webp(tmp_path: Path) -> None:
+    frames = [noise(4, np.uint8, seed=number) for number in range(5)]
+    source = webp(tmp_path / "a.webp", frames, [40] * 5)
+    data = bytearray(source.read_bytes())
+    source.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="cut short"):
+        run(source, tmp_path / "out.mkv")
+    place = data.rindex(b"ANMF")
+    data[place + 40 : place + 90] = bytes(50)
+    source.write_bytes(data)
+    report = run(source, tmp_path / "out.mkv", overwrite=True)
+    assert report.exit_code == 7
+    assert report.frames_out == 4
+    assert report.losses == ("the input holds 4 of the 5 frames its header states",)
 
 
 def test_a_gif_of_nothing_is_refused(tmp_path: Path) -> None:

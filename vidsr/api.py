@@ -49,14 +49,15 @@ def upscale(
     return report
 
 
-def _is_picture(input: Path, options: Options) -> bool:
+def _is_picture(input: Path, options: Options, alone: bool = True) -> bool:
     from .media.animations import is_animated
     from .media.image_formats import FORMATS
     from .media.sequences import is_sequence
 
     if input.suffix.lower() not in FORMATS or options.in_format or options.in_rate or is_sequence(input):
         return False
-    return input.suffix.lower() != ".png" or not is_animated(input)
+    kinds = (".png", ".webp") if alone else (".png",)  # FFmpeg, by which workers read, knows no such WebP
+    return input.suffix.lower() not in kinds or not is_animated(input)
 
 
 def _picture(input: Path, output: Path | None, options: Options, emit: Emit) -> PictureReport:
@@ -107,7 +108,7 @@ def upscale_all(
     if patterns := [str(item) for item in inputs if is_sequence(Path(item))]:
         raise UsageError(f"input {patterns[0]}: a sequence can only be the only input", "name one input")
     wanted = pairs([Path(item) for item in inputs], None if output is None else Path(output), chosen)
-    pictures = [pair for pair in wanted if _is_picture(pair[0], chosen)]
+    pictures = [pair for pair in wanted if _is_picture(pair[0], chosen, alone=False)]
     films = [pair for pair in wanted if pair not in pictures]
     found = {**_pictures(pictures, chosen, emit), **_films(films, chosen, emit)}
     done = {input: found[input] for input, _ in wanted}

@@ -14,7 +14,7 @@ from .errors import UsageError
 from .events import Notice
 from .frames import UpscaledFrame
 from .fs import Target
-from .media.animations import ANIMATIONS, end_at
+from .media.animations import ANIMATIONS, end_at, is_animated
 from .media.files import KINDS
 from .media.folder import Folder
 from .media.forms import form_of
@@ -23,7 +23,7 @@ from .media.pipes import Writer, is_stdin, is_stdout, is_stream
 from .media.plain import FRAME, Y4M, Packer, header
 from .media.sequences import is_sequence, numbering_of
 from .media.verify import Sent
-from .numbered import open_sequence
+from .numbered import open_moving, open_sequence
 from .options import Options
 from .stages.plain import Plain
 from .stages.source import Source, open_source
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""
-_ANIMATED = {".gif", ".apng", ".png"}
+_ANIMATED = {".gif", ".apng", ".png", ".webp"}
 RATE = Fraction(25)
 """Pictures a second of a Y4M whose input states no rate."""
 
@@ -45,6 +45,8 @@ def opened(input: Path, output: Path | None, options: Options) -> Source:
         raise UsageError("the input is stdin, which gives the output no name", "-o names one; - is stdout")
     if is_sequence(input):
         return open_sequence(input, output, options)
+    if input.suffix.lower() == ".webp" and is_animated(input):
+        return open_moving(input, options)
     form = form_of(options.in_format, options.in_size, options.in_rate, allowed_formats())
     return open_source(input, options.max_pixels, form=form)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -10,21 +9,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import av
-
 from .errors import OutputError, UsageError, VerificationError
 from .events import Notice
 from .frames import UpscaledFrame
+from .media.animations import read_animation
 from .media.claims import read_claims
 from .media.files import KINDS
 from .media.image_files.header import Metadata, Quality
+from .media.images import open_picture
+from .media.pam import container_of
 from .media.sequences import Sequence, check_whole, find, numbering_of
 from .media.timecodes import Clock, read_clock, steady, text_of
 from .media.verify import Sent
 from .options import Options
 from .stages.files import Files
-from .stages.sequence import Pictures, codes_of, pam
-from .stages.source import Source
+from .stages.moving import Moving
+from .stages.sequence import Pictures, codes_of
+from .stages.source import Source, animated
 
 if TYPE_CHECKING:
     from .pipeline import Run
@@ -45,8 +46,7 @@ def open_sequence(pattern: Path, output: Path | None, options: Options) -> Sourc
     keep = output is not None and (output.is_dir() or numbering_of(output) is not None)
     kept: dict[int, Metadata] | None = {} if keep else None
     pictures = Pictures(sequence, clock, options.max_pixels, options.allow_loss, kept)
-    form = io.BytesIO(pam(codes_of(pictures.first)))
-    container = av.open(form, "r", "pam_pipe", options={"framerate": str(clock.rate or 25)})
+    container = container_of(codes_of(pictures.first), clock.rate)
     video = container.streams.video[0]
     video.time_base = clock.base
     claims = replace(read_claims(container, video, pattern), ends={video.index: clock.end * clock.base})
@@ -54,6 +54,16 @@ def open_sequence(pattern: Path, output: Path | None, options: Options) -> Sourc
     numbers = dict(zip(clock.pts, range(sequence.first, sequence.first + sequence.length), strict=True))
     notes = (*said, *doubts)
     return Source(pattern, container, video, claims, feed=pictures.packets, kept=kept, numbers=numbers, notes=notes)
+
+
+def open_moving(path: Path, options: Options) -> Source:
+    """An animated WebP as a source. Raises InputError for one that is damaged or too large."""
+    opened, found = open_picture(path, options.max_pixels), read_animation(path)
+    assert found is not None
+    moving = Moving(opened.data, opened.size, opened.header.channels, len(found.delays))
+    container = container_of(moving.first(path), found.rate)
+    claims = read_claims(container, container.streams.video[0], path)
+    return animated(Source(path, container, container.streams.video[0], claims, feed=moving.packets))
 
 
 def _clock(sequence: Sequence, rate: str | None) -> tuple[Clock, tuple[Notice, ...]]:

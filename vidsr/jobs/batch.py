@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..errors import InputError, OutputError, UsageError
+from ..media.animations import is_animated
 from ..media.containers import KEPT
 from ..media.image_formats import FORMATS
 from ..options import Options
@@ -77,7 +78,7 @@ def _check_names(found: Sequence[Pair], options: Options) -> None:
     taken: dict[Path, Path] = {}
     for source, folder in found:
         ending = source.suffix.lower() if source.suffix.lower() in KEPT else ".mkv"
-        if source.suffix.lower() in FORMATS:
+        if source.suffix.lower() in FORMATS and not is_animated(source):
             continue  # pictures see to it themselves
         ending = f".{options.container}" if options.container else ending
         name = (folder or source.parent).resolve() / f"{source.stem}{ending}"

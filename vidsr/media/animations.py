@@ -1,8 +1,8 @@
-"""GIF and APNG: the delays of their pictures and how often they are played, which FFmpeg tells in part only.
+"""GIF, APNG and WebP: the delays of their pictures and how often they are played, which FFmpeg tells in part only.
 
 Its APNG demuxer rounds each delay to 1/100,000 s, so that the pictures drift; both muxers show the last picture as long
 as the one before; neither demuxer says how often an animation is played. Layouts: GIF89a, the PNG specification
-(third edition), and Netscape's application extension.
+(third edition), RFC 9649 (WebP), and Netscape's application extension.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ class Animation:
     tick: Fraction | None = None
     """Seconds in which the format counts; APNG has a unit for each delay."""
 
+    @property
+    def rate(self) -> Fraction | None:
+        """Pictures a second on average."""
+        length = sum(self.delays)
+        return (len(self.delays) / length).limit_denominator(1_000_000) if length else None
+
     @cached_property
     def clock(self) -> tuple[Fraction, list[int]]:
         """(time base in seconds, pts of each picture and of the end)."""
@@ -57,11 +63,14 @@ class Animation:
 
 
 def is_animated(path: Path) -> bool:
-    """Whether a PNG is animated: its animation is announced before its first picture."""
+    """Whether a PNG or a WebP is animated, which both announce before their first picture."""
     if not path.is_file():
         return False
     try:
         with open_bytes(path) as file:
+            head = file.read(21)
+            if head[8:16] == b"WEBPVP8X" and len(head) == 21:
+                return bool(head[20] & 2)
             names = (name for name, _, _ in _chunks(file))
             return next((name for name in names if name in (b"acTL", b"IDAT")), b"") == b"acTL"
     except OSError:
@@ -69,13 +78,16 @@ def is_animated(path: Path) -> bool:
 
 
 def read_animation(path: Path) -> Animation | None:
-    """The skeleton of a GIF or an APNG file; None for other files. Pixels are passed over."""
+    """The skeleton of a GIF, an APNG or an animated WebP; None for other files. Pixels are passed over."""
     try:
         with open_bytes(path) as file:
-            head = file.read(6)
+            start = file.read(12)
+            head = start[:6]
             file.seek(0)
             if head in (b"GIF87a", b"GIF89a"):
                 return _read_gif(file)
+            if start[8:] == b"WEBP":
+                return _read_webp(file)
             return _read_apng(file) if head == _SIGNATURE[:6] else None
     except OSError:
         return None
@@ -132,6 +144,22 @@ def _sub_blocks(file: BinaryIO, keep: int) -> Iterator[bytes]:
         else:
             file.seek(size, os.SEEK_CUR)
         keep -= 1
+
+
+def _read_webp(file: BinaryIO) -> Animation | None:
+    found, size, at = Animation(tick=Fraction(1, 1000)), file.seek(0, os.SEEK_END), 12
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        head = file.read(min(length, 16))
+        if name == b"ANIM" and len(head) >= 6:
+            found.plays = int.from_bytes(head[4:6], "little")
+        elif name == b"ANMF" and len(head) == 16:
+            delay = int.from_bytes(head[12:15], "little")
+            found.hasty += delay <= 10
+            found.delays.append(Fraction(delay if delay > 10 else 100, 1000))
+        at += 8 + length + length % 2
+    return found if found.delays else None
 
 
 def _read_apng(file: BinaryIO) -> Animation | None:

@@ -19,10 +19,9 @@ from ..events import Damaged, Emit, Notice
 from ..media.image_files.header import Metadata
 from ..media.images import Array, Picture, read_picture
 from ..media.light import to_codes
+from ..media.pam import channels_of, pam
 from ..media.sequences import Sequence
 from ..media.timecodes import Clock
-
-_TUPLES = {1: "GRAYSCALE", 2: "GRAYSCALE_ALPHA", 3: "RGB", 4: "RGB_ALPHA"}
 
 
 @dataclass
@@ -107,19 +106,15 @@ _KINDS = ("colours", "transparency", "16 bits a sample")
 
 def _kind(pixels: Array) -> tuple[bool, bool, bool]:
     """Whether there are colours, transparency, and more than 8 bits."""
-    channels = _channels(pixels)
+    channels = channels_of(pixels)
     return channels > 2, channels in (2, 4), pixels.dtype.itemsize > 1
-
-
-def _channels(pixels: Array) -> int:
-    return int(pixels.shape[2]) if pixels.ndim == 3 else 1
 
 
 def _like(pixels: Array, model: Array) -> Array:
     """The same picture in the dtype and with the channels of `model`, which has at least as much."""
     if pixels.dtype != model.dtype:
         pixels = pixels.astype(np.uint16) * np.uint16(257)
-    if _channels(pixels) == _channels(model):
+    if channels_of(pixels) == channels_of(model):
         return pixels
     planes = np.atleast_3d(pixels)
     colours, alpha = (planes[..., :-1], planes[..., -1:]) if _kind(pixels)[1] else (planes, None)
@@ -134,11 +129,3 @@ def _like(pixels: Array, model: Array) -> Array:
 def codes_of(picture: Picture) -> Array:
     """The pixels as whole codes: linear light becomes sRGB of 16 bits, and what is brighter than white white."""
     return to_codes(picture.pixels, np.dtype(np.uint16)) if picture.pixels.dtype.kind == "f" else picture.pixels
-
-
-def pam(pixels: Array) -> bytes:
-    """H W or H W C, uint8 or uint16, as a file of Netpbm, whose samples are big-endian."""
-    height, width = pixels.shape[:2]
-    channels, largest = _channels(pixels), np.iinfo(pixels.dtype).max
-    words = f"WIDTH {width}\nHEIGHT {height}\nDEPTH {channels}\nMAXVAL {largest}\nTUPLTYPE {_TUPLES[channels]}"
-    return f"P7\n{words}\nENDHDR\n".encode() + pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()

@@ -104,7 +104,7 @@ def open_source(path: Path, max_pixels: int, hwaccel: HWAccel | None = None, for
         _check_pixels(video.codec_context.width, video.codec_context.height, path, max_pixels)
         claims = _with_length(read_claims(container, video, path), header)
         source = Source(path, container, video, claims, reader=reader, form=form, siting=header.siting)
-        return source if reader or claims.format not in ANIMATIONS else _animated(source)
+        return source if reader or claims.format not in ANIMATIONS else animated(source)
     except BaseException:
         container.close()
         raise
@@ -115,7 +115,7 @@ def _with_length(claims: Claims, header: Header) -> Claims:
     return replace(claims, frames=header.frames) if claims.format == Y4M else claims
 
 
-def _animated(source: Source) -> Source:
+def animated(source: Source) -> Source:
     """The same animation with what its skeleton says: exact times, how many pictures there are, what is missing."""
     found = source.animation = read_animation(source.path)
     if found is not None and found.delays:

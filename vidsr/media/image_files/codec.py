@@ -43,6 +43,16 @@ def cv_decode(data: bytes) -> Array:
     return swapped(pixels)
 
 
+def cv_animation(data: bytes, start: int, count: int) -> list[Array]:
+    """The pictures of an animation from `start` on, RGBA; fewer than `count` where they cannot be decoded."""
+    try:
+        with _quiet():
+            done, found = cv2.imdecodeanimation(np.frombuffer(data, np.uint8)[None], start=start, count=count)
+    except cv2.error:
+        return []
+    return [swapped(frame) for frame in found.frames] if done else []
+
+
 def cv_encode(
     suffix: str, pixels: Array, words: Sequence[int] = (), carried: Mapping[str, bytes] | None = None
 ) -> bytes:
