@@ -22,7 +22,9 @@ from tests.faults import one_thread, stray_threads
 from vidsr import pipeline
 from vidsr.api import upscale
 from vidsr.errors import InputError, OutputError, UsageError
+from vidsr.jobs.batch import pairs
 from vidsr.media.animations import TICK, Animation, end_at, is_animated, muxer_words, read_animation
+from vidsr.options import Options
 from vidsr.pictures import PictureReport
 from vidsr.record import Report
 from vidsr.stages import moving
@@ -196,6 +198,14 @@ def test_a_png_that_is_animated_is_a_film(tmp_path: Path) -> None:
     still = save(tmp_path / "b.png", noise(3, np.uint8))
     assert not is_animated(still)
     assert not is_animated(tmp_path / "absent.png")
+
+
+def test_an_animated_png_has_the_output_of_a_film(tmp_path: Path) -> None:
+    source, clip = apng(tmp_path / "a.png", [(1, 10), (1, 5)]), make_clip(tmp_path / "a.mkv", frames=2, audio=None)
+    with pytest.raises(UsageError, match="would have outputs of one name"):
+        pairs([source, clip], None, Options())
+    save(source, noise(3, np.uint8))
+    assert len(pairs([source, clip], None, Options())) == 2
 
 
 def test_a_still_png_is_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
