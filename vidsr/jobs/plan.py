@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
-from .scan import Key, Scan, scan
+from ..scan import Key, Scan, scan
 
 __all__ = ["Key", "Scan", "ShardPlan", "Span", "cut", "scan"]
 

@@ -15,12 +15,12 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..events import Emit, Event, Notice, Progress, ignore
-from ..media.claims import Claims
-from ..stages.source import Source, open_source, packets
-from .keyframes import agree, parameters
-from .reorder import is_ordered, sets_of, stated_depth
+from .errors import InputError
+from .events import Emit, Event, Notice, Progress, ignore
+from .media.claims import Claims
+from .media.keyframes import agree, parameters
+from .media.reorder import is_ordered, sets_of, stated_depth
+from .stages.source import Source, open_source, packets
 
 FIELDS_APART = {"h264", "hevc", "vc1"}
 """Codecs that may have a packet for each field of a picture, so that pictures cannot be counted by packets."""
