@@ -17,7 +17,7 @@ LAYERS = [
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
     {"stages"},
-    {"hardware", "account", "ends", "prepare", "scan", "sizes"},
+    {"hardware", "account", "ends", "excerpt", "prepare", "scan", "sizes"},
     {"pipeline", "upscaler"},
     {"jobs", "pictures", "compat"},
     {"api"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +25,10 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
 
     Losses are declared, not raised.
     """
-    source = run.source
-    missing = shortfall(source.claims, source.seen)
-    if missing:
-        run.tally.lose(missing)
+    claims = _held_against_claims(run)
     _tell_gaps(run)
     if not run.plan.options.verify:
         return ()
-    claims = missing or "the input is as long as it states"
-    if not source.claims.any:
-        claims = "the input states no length, so its completeness could not be checked"
     if path is None:
         run.tally.emit(Notice("the output cannot be read again, so it was not verified", "detail"))
         return "nothing of the output, which cannot be read again", claims
@@ -41,11 +36,35 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
     return (*verify(path, sent, run.flow.cancel.check), claims)
 
 
+def _held_against_claims(run: Run) -> str:
+    """Declare what the input states and does not hold; what was found, in words."""
+    source = run.source
+    _tell_short(run)
+    if run.excerpt.partly:
+        return "the input was read only as far as was asked for"
+    missing = shortfall(source.claims, source.seen)
+    if missing:
+        run.tally.lose(missing)
+    elif not source.claims.any:
+        return "the input states no length, so its completeness could not be checked"
+    return missing or "the input is as long as it states"
+
+
+def _tell_short(run: Run) -> None:
+    """Say where an excerpt has fewer frames than were asked for."""
+    count, taken = run.excerpt.count, run.excerpt.taken
+    if count is not None and taken < count and not run.excerpt.partly:
+        run.tally.emit(Notice(f"the input ends early: {taken} of {count} frames", "warning"))
+
+
 def _tell_gaps(run: Run) -> None:
     """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
     base = run.plan.source.time_base
     pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
-    lost, doubts = gaps(run.source.claims, run.source.seen, pictures, (run.tally.pts[0] - run.shift) * base)
+    seen, start = run.source.seen, (run.tally.pts[0] - run.shift) * base
+    if not run.excerpt.whole:
+        seen, start = run.excerpt.within(seen), Fraction(0)
+    lost, doubts = gaps(run.source.claims, seen, pictures, start)
     for text in lost:
         run.tally.lose(text)
     for text in doubts[:MAX_DOUBTS]:
@@ -57,7 +76,7 @@ def _tell_gaps(run: Run) -> None:
 def settle(run: Run) -> None:
     """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
     tally, inference, direct = run.tally, run.inference, run.direct
-    tally.frames_in = run.decoder.frames_in
+    tally.frames_in = run.decoder.frames_in if run.excerpt.whole else tally.came_in
     costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
     done = sum(cost * each.work for cost, each in zip(costs, run.passes, strict=True)) / sum(costs)
     tally.computed = done + (direct.work if direct else 0.0)

@@ -46,11 +46,12 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
     """
     formed = options.in_format or options.out_format or (output is not None and output.suffix.lower() == ".y4m")
     piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
+    part = options.start or options.end or options.frames
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
-    if (formed or piped) and asked:
-        what = "a pipe, raw planes or a format that is given by hand"
+    if (formed or piped or part) and asked:
+        what = "an excerpt" if part else "a pipe, raw planes or a format that is given by hand"
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
-    return bool(formed or piped)
+    return bool(formed or piped or part)
 
 
 def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) -> Written:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 from .account import report_of, settle, verified
 from .ends import Written, opened, write_plain
 from .events import Emit, Progress, Stage
+from .excerpt import Excerpt, excerpt_of
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
 from .fs import Target
@@ -53,7 +54,7 @@ from .sizes import own_scale
 from .stages.assemble import to_planes
 from .stages.batch import group
 from .stages.convert import to_rgb
-from .stages.decode import Decoder, Expected, first_picture, pictures, within
+from .stages.decode import Decoder, Expected, first_picture, pictures
 from .stages.direct import Direct
 from .stages.encode import Encoding
 from .stages.infer import Inference, clamped
@@ -82,8 +83,10 @@ class Run:
     """Added to every pts, in units of the time base: containers hide pictures before zero."""
     tally: Tally
     flow: Flow
-    range: tuple[int | None, int | None] = (None, None)
-    """The pts that are wanted, from the first until before the second; None is open."""
+    excerpt: Excerpt
+    """What is wanted of the pictures."""
+    read: Iterator[Packet[Any]]
+    """The packets of the video, as `pictures` takes them."""
     runner: Runtime | None = None
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
@@ -147,12 +150,16 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
     accelerate(source, options, device)
+    excerpt = excerpt_of(options, source)
+    tell = excerpt.heard(tally.emit)
     expected = Expected(source.video.codec_context)
     carried: deque[Packet[Any]] = deque()
-    read = tally.timed("source", packets(source, carried.append, tally.emit))
-    decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
+    carry = carried.append if excerpt.whole else excerpt.cut.keeping(carried.append)
+    read = excerpt.entered(tally.timed("source", packets(source, carry, tell)), source, options.max_pixels)
+    expected.amid = excerpt.start is not None
+    decoded = excerpt.led(pictures(expected.watch(read), source.video.codec_context, tell))
     first, decoded = first_picture(decoded, source.path)
-    first = on_host(first)
+    first, decoded = on_host(first), chain(excerpt.lead, decoded)
     check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
     load = partial(load_model, options.model, denoise=options.denoise, blend=options.blend, emit=tally.emit)
@@ -162,8 +169,9 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     plan = make_plan(source, first, named, options, network, device)
     for note in plan.notes:
         tally.emit(note)
-    decoder = Decoder(plan.source, options.deinterlace, tally.emit)
-    return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
+    decoder = Decoder(plan.source, options.deinterlace, tell)
+    shift = excerpt.shift(first.pts or 0)
+    return Run(plan, source, decoded, expected, decoder, carried, shift, tally, flow, excerpt, read)
 
 
 def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
@@ -176,7 +184,7 @@ def finished(run: Run) -> Iterator[UpscaledFrame]:
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
     if plan.surfaces:
         make_current(plan.surfaces)  # of this thread, which encodes
-    decoded = within(run.decoder.raw_frames(run.pictures, run.expected), *run.range)
+    decoded = run.excerpt.frames(run.decoder.raw_frames(run.pictures, run.expected), run.read, run.source)
     raw = boundary(timed("decode", decoded), "decode")
     held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
     frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
@@ -242,9 +250,7 @@ def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
 
 def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
     """The frames, each noted as sent to the encoder, and progress told now and then."""
-    tally, claims, source = run.tally, run.source.claims, run.plan.source
-    end = claims.ends.get(claims.video, claims.container_end)
-    by_length = round(end * source.rate) if end and source.rate else None
+    tally, source, total = run.tally, run.plan.source, run.excerpt.total(run.source.claims, run.plan.source.rate)
     begun, told = time.monotonic(), 0.0
     for frame in frames:
         tally.pts.append(frame.pts + run.shift)
@@ -253,7 +259,7 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
         if now - told >= PROGRESS_EVERY:
             told, done = now, len(tally.pts)
             seconds = float(frame.pts * source.time_base)
-            tally.emit(Progress(done, claims.frames or by_length, seconds, done / max(now - begun, 1e-6)))
+            tally.emit(Progress(done, total, seconds, done / max(now - begun, 1e-6)))
 
 
 def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:
@@ -284,7 +290,8 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         video = add_video(output, run)
         base = plan.source.time_base
         given, shift = run.source.container, run.shift * base
-        carrier = Carrier(plan.streams, given, output, shift, run.tally.emit, run.carried, piped)
+        cut = None if run.excerpt.whole else run.excerpt.cut
+        carrier = Carrier(plan.streams, given, output, shift, run.tally.emit, run.carried, piped, cut)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
 
         def work() -> None:

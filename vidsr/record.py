@@ -131,6 +131,11 @@ class Tally:
         }
 
     @property
+    def came_in(self) -> int:
+        """Frames of the input among those that were sent to the encoder, and those for which there was no room."""
+        return len(self.pts) - self.counts[Repeated] + self.counts[Dropped]
+
+    @property
     def wall_seconds(self) -> float:
         return time.monotonic() - self._started
 
