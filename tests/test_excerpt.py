@@ -192,5 +192,29 @@ def test_the_end_must_come_after_the_start(start: int, end: int) -> None:
 
 def test_segments_of_an_excerpt_are_refused(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=24)
-    with pytest.raises(UsageError, match="an excerpt cannot be computed in segments"):
+    with pytest.raises(UsageError, match="an excerpt, or what gets another rate, cannot be computed in segments"):
         upscale(clip, tmp_path / "out.mp4", start="0.5", shards=2)
+
+
+@pytest.mark.parametrize(("rate", "count"), [("48", 80), ("12", 20), ("24000/1001", 40), ("25", 42)])
+def test_another_rate_keeps_duration_and_sound(rate: str, count: int, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=40)
+    report = upscale(clip, tmp_path / "out.mp4", fps=rate)
+    found = times(tmp_path / "out.mp4")
+    assert len(found) == report.frames_out == count
+    assert found == [n / Fraction(rate) for n in range(count)]
+    assert abs(count / Fraction(rate) - Fraction(40, 24)) <= 1 / Fraction(rate)
+    assert report.frames_in + report.inserted - report.removed == report.frames_out
+    assert times(tmp_path / "out.mp4", "audio") == times(clip, "audio")
+    assert (report.exit_code, report.inserted) == (0, report.reused)
+
+
+def test_another_rate_of_an_excerpt_with_variable_times(tmp_path: Path) -> None:
+    clip = CLIPS["vfr"](tmp_path)
+    report = upscale(clip, tmp_path / "out.mkv", fps="30", start="1", end="2", **LOSSLESS)
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert container.streams.video[0].average_rate == 30
+    assert [value * Fraction(report.time_base) for value in report.pts] == [
+        Fraction(n, 30) for n in range(report.frames_out)
+    ]
+    assert abs(report.frames_out - 30) <= 2

@@ -59,9 +59,9 @@ def _tell_short(run: Run) -> None:
 
 def _tell_gaps(run: Run) -> None:
     """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
-    base = run.plan.source.time_base
-    pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
-    seen, start = run.source.seen, (run.tally.pts[0] - run.shift) * base
+    base, offset = run.plan.target.time_base, run.plan.offset
+    pictures = [(a - offset, b - offset) for a, b in picture_gaps(run.tally.pts, base)]
+    seen, start = run.source.seen, run.tally.pts[0] * base - offset
     if not run.excerpt.whole:
         seen, start = run.excerpt.within(seen), Fraction(0)
     lost, doubts = gaps(run.source.claims, seen, pictures, start)
@@ -76,11 +76,15 @@ def _tell_gaps(run: Run) -> None:
 def settle(run: Run) -> None:
     """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
     tally, inference, direct = run.tally, run.inference, run.direct
-    tally.frames_in = run.decoder.frames_in if run.excerpt.whole else tally.came_in
     costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
     done = sum(cost * each.work for cost, each in zip(costs, run.passes, strict=True)) / sum(costs)
     tally.computed = done + (direct.work if direct else 0.0)
     tally.kept = direct.kept if direct else inference.kept
+    if run.retimer:
+        tally.inserted, tally.removed = run.retimer.inserted, run.retimer.removed
+        what = f"{tally.inserted} frames shown again, {tally.removed} left out"
+        tally.emit(Notice(f"--fps {run.plan.options.fps}: {what}"))
+    tally.frames_in = run.decoder.frames_in if run.excerpt.whole else tally.came_in
     tally.runtime, tally.precision = inference.runner.name, inference.runner.precision
 
 
@@ -88,7 +92,7 @@ def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], ver
     """The account of a run that `settle` was called for."""
     frames, wall = len(tally.pts), tally.wall_seconds
     stages = tally.stages(frames)
-    base = plan.source.time_base
+    base = plan.target.time_base
     return Report(
         input=str(plan.input),
         output=str(plan.output),
@@ -101,6 +105,8 @@ def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], ver
         frames_out=frames,
         reused=tally.reused,
         **tally.losses_by_kind(),
+        inserted=tally.inserted,
+        removed=tally.removed,
         seconds=float((tally.pts[-1] - tally.pts[0]) * base) if frames else 0.0,
         wall_seconds=round(wall, 3),
         fps=round(frames / wall, 3),

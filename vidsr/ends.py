@@ -46,10 +46,12 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
     """
     formed = options.in_format or options.out_format or (output is not None and output.suffix.lower() == ".y4m")
     piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
-    part = options.start or options.end or options.frames
+    part = options.start or options.end or options.frames or options.fps
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
     if (formed or piped or part) and asked:
-        what = "an excerpt" if part else "a pipe, raw planes or a format that is given by hand"
+        what = (
+            "an excerpt, or what gets another rate," if part else "a pipe, raw planes or a format that is given by hand"
+        )
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
     return bool(formed or piped or part)
 
@@ -69,7 +71,7 @@ def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) 
     packer = Packer(target.layout, plan.pix_fmt, target.width, target.height)
     with ExitStack() as stack:
         put = file.write if isinstance(file, Writer) else stack.enter_context(file.open("wb")).write
-        plain = Plain(put, plan.output, packer, rate, plan.source.time_base, emit, head, mark)
+        plain = Plain(put, plan.output, packer, rate, target.time_base, emit, head, mark)
 
         def work() -> None:
             for _ in run.tally.timed("mux", plain.write(frames)):

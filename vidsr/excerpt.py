@@ -111,7 +111,7 @@ class Excerpt:
         stated = claims.ends.get(claims.video, claims.container_end)
         ends = [end for end in (stated, None if self.end is None else self.end * self.base) if end is not None]
         timed = round((min(ends) - self.cut.begin) * rate) if ends and rate else None
-        total = claims.frames or timed if self.whole else timed
+        total = claims.frames or timed if self.whole and rate == self.rate else timed
         return min((number for number in (total, self.count) if number is not None), default=None)
 
     def frames(self, frames: Iterable[RawFrame], rest: Iterator[Packet[Any]], source: Source) -> Iterator[RawFrame]:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -59,6 +60,7 @@ from .stages.direct import Direct
 from .stages.encode import Encoding
 from .stages.infer import Inference, clamped
 from .stages.mux import Muxer
+from .stages.retime import Retimer
 from .stages.reuse import find_held
 from .stages.source import Source, packets
 from .stages.tile import tiles
@@ -80,7 +82,7 @@ class Run:
     decoder: Decoder
     carried: deque[Packet[Any]]
     shift: int
-    """Added to every pts, in units of the time base: containers hide pictures before zero."""
+    """Added to every pts of a finished picture, in units of the output's time base."""
     tally: Tally
     flow: Flow
     excerpt: Excerpt
@@ -90,6 +92,15 @@ class Run:
     runner: Runtime | None = None
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
+
+    @cached_property
+    def retimer(self) -> Retimer | None:
+        """What puts the frames at a constant rate, where that is asked for."""
+        plan = self.plan
+        if plan.options.fps is None:
+            return None
+        base = plan.source.time_base
+        return Retimer(Fraction(plan.options.fps), plan.origin, base, plan.origin * base + plan.offset)
 
     @cached_property
     def inference(self) -> Inference:
@@ -166,11 +177,13 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     network = flow.apart(load, "weights")
     named = output_path(source.path, output, options, options.scale or own_scale(options, network.scale))
     check_names(source.path, named, options)
-    plan = make_plan(source, first, named, options, network, device)
+    shift = excerpt.shift(first.pts or 0)
+    plan = make_plan(source, first, shift, named, options, network, device)
     for note in plan.notes:
         tally.emit(note)
     decoder = Decoder(plan.source, options.deinterlace, tell)
-    shift = excerpt.shift(first.pts or 0)
+    if options.fps is not None:
+        shift = 0  # frames come at their final times
     return Run(plan, source, decoded, expected, decoder, carried, shift, tally, flow, excerpt, read)
 
 
@@ -185,6 +198,8 @@ def finished(run: Run) -> Iterator[UpscaledFrame]:
     if plan.surfaces:
         make_current(plan.surfaces)  # of this thread, which encodes
     decoded = run.excerpt.frames(run.decoder.raw_frames(run.pictures, run.expected), run.read, run.source)
+    if run.retimer:
+        decoded = run.retimer.frames(decoded)
     raw = boundary(timed("decode", decoded), "decode")
     held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
     frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
@@ -250,7 +265,7 @@ def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
 
 def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
     """The frames, each noted as sent to the encoder, and progress told now and then."""
-    tally, source, total = run.tally, run.plan.source, run.excerpt.total(run.source.claims, run.plan.source.rate)
+    tally, target, total = run.tally, run.plan.target, run.excerpt.total(run.source.claims, run.plan.target.rate)
     begun, told = time.monotonic(), 0.0
     for frame in frames:
         tally.pts.append(frame.pts + run.shift)
@@ -258,7 +273,7 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
         now = time.monotonic()
         if now - told >= PROGRESS_EVERY:
             told, done = now, len(tally.pts)
-            seconds = float(frame.pts * source.time_base)
+            seconds = float(frame.pts * target.time_base)
             tally.emit(Progress(done, total, seconds, done / max(now - begun, 1e-6)))
 
 
@@ -288,10 +303,9 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
     output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
     try:
         video = add_video(output, run)
-        base = plan.source.time_base
-        given, shift = run.source.container, run.shift * base
+        base, given = plan.target.time_base, run.source.container
         cut = None if run.excerpt.whole else run.excerpt.cut
-        carrier = Carrier(plan.streams, given, output, shift, run.tally.emit, run.carried, piped, cut)
+        carrier = Carrier(plan.streams, given, output, plan.offset, run.tally.emit, run.carried, piped, cut)
         muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
 
         def work() -> None:

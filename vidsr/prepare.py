@@ -32,6 +32,7 @@ from .models.descriptor import Descriptor
 from .options import Options
 from .runtime.engine import Engine, plan_engine
 from .sizes import Sizes, plan_sizes
+from .stages.retime import clock_of
 from .stages.source import Source
 
 
@@ -61,6 +62,10 @@ class Plan:
     surfaces: torch.device | None
     """The GPU on which the encoder reads finished pictures; None where it reads them in host memory."""
     notes: tuple[Notice, ...]
+    origin: int
+    """The pts of the first picture."""
+    offset: Fraction
+    """Seconds that are added to every time: an excerpt begins at 0, and containers hide pictures before zero."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -147,9 +152,18 @@ def _streams(source: Source, container: str, options: Options) -> tuple[StreamPl
 
 
 def make_plan(
-    source: Source, first: av.VideoFrame, output: Path, options: Options, network: Descriptor, device: torch.device
+    source: Source,
+    first: av.VideoFrame,
+    shift: int,
+    output: Path,
+    options: Options,
+    network: Descriptor,
+    device: torch.device,
 ) -> Plan:
-    """Settle sizes, colours, encoder and carried streams. Raises UsageError, InputError or OutputError."""
+    """Settle sizes, colours, encoder and carried streams, all times to be moved by `shift`.
+
+    Raises UsageError, InputError or OutputError.
+    """
     outlet = _outlet(output, options)
     container = outlet.container
     encoder = choose(options.codec, container)
@@ -162,7 +176,11 @@ def make_plan(
     sizes = plan_sizes(upright, options, network.scale, square)
     size = sizes.final
     pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
+    origin, offset = first.pts or 0, shift * stored.time_base
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
+    if options.fps is not None:
+        rate = Fraction(options.fps)
+        target = replace(target, rate=rate, time_base=clock_of(rate, origin * stored.time_base + offset))
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
@@ -187,6 +205,8 @@ def make_plan(
         network=network,
         engines=engines,
         surfaces=encoder_gpu(options, device, encoder, pix_fmt),
+        origin=origin,
+        offset=offset,
         notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
     )
 
