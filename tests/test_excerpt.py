@@ -214,7 +214,6 @@ def test_another_rate_of_an_excerpt_with_variable_times(tmp_path: Path) -> None:
     report = upscale(clip, tmp_path / "out.mkv", fps="30", start="1", end="2", **LOSSLESS)
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert container.streams.video[0].average_rate == 30
-    assert [value * Fraction(report.time_base) for value in report.pts] == [
-        Fraction(n, 30) for n in range(report.frames_out)
-    ]
+    grid = [Fraction(number, 30) for number in range(report.frames_out)]
+    assert [value * Fraction(report.time_base) for value in report.pts] == grid
     assert abs(report.frames_out - 30) <= 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from hypothesis import given
@@ -13,15 +13,7 @@ from vidsr.frames import RawFrame
 from vidsr.stages.retime import FINEST, Retimer, clock_of
 
 BASE = Fraction(1, 24000)
-RATES = [
-    Fraction(24),
-    Fraction(25),
-    Fraction(24000, 1001),
-    Fraction(30000, 1001),
-    Fraction(50),
-    Fraction(1),
-    Fraction(120),
-]
+RATES = [Fraction(rate) for rate in ("24", "25", "24000/1001", "30000/1001", "50", "1", "120")]
 
 
 def frames(steps: list[int], origin: int = 0) -> list[RawFrame]:
@@ -72,18 +64,15 @@ def test_times_hold_to_half_a_frame_and_nothing_is_uncounted(
     given = frames(steps, origin)
     retimer, found = retimed(rate, given, start)
     times = [frame.pts * retimer.clock for frame in found]
-    assert all(after - before == 1 / rate for before, after in zip(times, times[1:], strict=False))
+    assert all(after - before == 1 / rate for before, after in pairwise(times))
     assert abs(times[0] - start) <= 1 / rate / 1000
     assert len(given) + retimer.inserted - retimer.removed == len(found)
     length = sum(steps) * BASE
     assert abs(len(found) / rate - length) <= Fraction(1, 2) / rate or len(found) == 1
+    half = Fraction(1, 2) / rate
     for time, number in zip(times, numbers(found), strict=True):
-        shown = (
-            (given[number].pts - origin) * BASE + times[0],
-            (given[number].pts + given[number].duration - origin) * BASE,
-        )
-        half = Fraction(1, 2) / rate
-        assert shown[0] - half <= time <= shown[1] + times[0] + half
+        begin = (given[number].pts - origin) * BASE + times[0]
+        assert begin - half <= time <= begin + given[number].duration * BASE + half
     assert numbers(found) == sorted(numbers(found))
 
 
