@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
+from av.container import OutputContainer
+
 from .errors import UsageError
-from .events import Notice
+from .events import Notice, clock
 from .frames import UpscaledFrame
+from .media.carry import Carrier
+from .media.cut import Cut
 from .media.forms import form_of
 from .media.libav import allowed_formats
 from .media.pipes import Writer, is_stdin, is_stdout, is_stream
 from .media.plain import FRAME, Y4M, Packer, header
+from .media.side import Feed, Sound, open_sound
 from .media.verify import Sent
 from .options import Options
 from .stages.plain import Plain
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""
+LONGER = Fraction(1, 2)
+"""Seconds by which the sound of another file may differ from the pictures before it is told."""
 RATE = Fraction(25)
 """Pictures a second of a Y4M whose input states no rate."""
 
@@ -54,6 +62,31 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
         )
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
     return bool(formed or piped or part)
+
+
+@contextmanager
+def sound_of(run: Run, output: OutputContainer, piped: bool, cut: Cut | None) -> Iterator[Feed]:
+    """--audio-file on its way to `output`."""
+    plan = run.plan
+    assert plan.sound is not None, "sound was asked for"
+    assert plan.options.audio_file is not None, "sound was asked for"
+    opened, stream = open_sound(plan.options.audio_file)
+    with opened:
+        begin = Fraction(run.source.container.start_time or 0, av.time_base)
+        sound = Sound(plan.options.audio_file, opened, stream, begin, run.tally.emit)
+        carrier = Carrier([plan.sound], opened, output, plan.offset, run.tally.emit, (), piped, cut, tags=False)
+        yield Feed(sound.packets(), carrier.take, carrier.finish, cut.begins_in_time if cut else lambda packet: True)
+        if cut is None and run.tally.pts:
+            _tell_lengths(run, sound)
+
+
+def _tell_lengths(run: Run, sound: Sound) -> None:
+    """Say so where the sound is clearly longer or shorter than the pictures."""
+    pts, target = run.tally.pts, run.plan.target
+    pictures = (pts[-1] - pts[0]) * target.time_base + (1 / target.rate if target.rate else 0)
+    if abs(sound.length - pictures) > LONGER:
+        text = f"the sound of {sound.path} lasts {clock(sound.length)}, the pictures {clock(pictures)}"
+        run.tally.emit(Notice(text, "warning"))
 
 
 def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) -> Written:

@@ -24,7 +24,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
-from .ends import Written, opened, write_plain
+from .ends import Written, opened, sound_of, write_plain
 from .events import Emit, Progress, Stage
 from .excerpt import Excerpt, excerpt_of
 from .flow import Cancel, Flow
@@ -301,12 +301,14 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
     how = muxer_options(plan.container, streamed=piped)
     name: Any = file if piped else str(file)
     output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
+    stack = ExitStack()
     try:
         video = add_video(output, run)
         base, given = plan.target.time_base, run.source.container
         cut = None if run.excerpt.whole else run.excerpt.cut
         carrier = Carrier(plan.streams, given, output, plan.offset, run.tally.emit, run.carried, piped, cut)
-        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
+        feeds = [stack.enter_context(sound_of(run, output, piped, cut))] if plan.sound else []
+        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, feeds, run.carried)
 
         def work() -> None:
             deque(run.tally.timed("mux", muxer.write(packets(run, video))), maxlen=0)
@@ -319,6 +321,8 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
             output.close()
         raise
+    finally:
+        stack.close()
     sent = Sent(plan.target.width, plan.target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
     return sent, streams
 

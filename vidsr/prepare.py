@@ -27,6 +27,7 @@ from .media.forms import Outlet, outlet_of
 from .media.pipes import is_stdin, is_stdout
 from .media.plain import PLAIN
 from .media.plan import StreamPlan, plan_streams
+from .media.side import plan_sound
 from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
@@ -56,6 +57,8 @@ class Plan:
     metadata: dict[str, str]
     """Tags of the video stream."""
     streams: tuple[StreamPlan, ...]
+    sound: StreamPlan | None
+    """What becomes of --audio-file."""
     network: Descriptor
     engines: tuple[Engine, ...]
     """How each pass through the network will run."""
@@ -108,6 +111,8 @@ def check_names(input: Path, output: Path, options: Options) -> None:
 def _check_output(input: Path, output: Path, options: Options) -> None:
     if options.report is not None:
         _check_report(options.report, input, output)
+    if options.audio_file is not None and not is_stdout(output) and same_file(options.audio_file, output):
+        raise UsageError(f"output {output} is --audio-file itself", "name another file with -o")
     if is_stdout(output):
         return
     if not is_stdin(input) and same_file(input, output):
@@ -138,6 +143,7 @@ def check_call(source: Source, first: av.VideoFrame, output: Path, options: Opti
     _, layout, _ = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     settings(encoder, options, replace(stored.upright(), layout=layout))
     _streams(source, outlet.container, options)
+    plan_sound(outlet.container, options)
 
 
 def _outlet(output: Path, options: Options) -> Outlet:
@@ -184,7 +190,7 @@ def make_plan(
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
-    streams = _streams(source, container, options)
+    streams, sound = _streams(source, container, options), plan_sound(container, options)
     engines, tiled = _engines(sizes, options, network, device)
     if (target.width, target.height) != size:
         padded = f"{target.width}x{target.height}, which {encoder.name} needs for {pix_fmt}"
@@ -202,13 +208,18 @@ def make_plan(
         settings=words,
         metadata=_video_tags(source, container),
         streams=streams,
+        sound=sound,
         network=network,
         engines=engines,
         surfaces=encoder_gpu(options, device, encoder, pix_fmt),
         origin=origin,
         offset=offset,
-        notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
+        notes=(*notes, *map(Notice, (*said, *kept, *_reasons(*streams, sound), *tiled))),
     )
+
+
+def _reasons(*plans: StreamPlan | None) -> list[str]:
+    return [str(plan) for plan in plans if plan and plan.reason]
 
 
 def _engines(
@@ -295,7 +306,7 @@ def describe(plan: Plan) -> str:
         f"input    {plan.input}  {source.width}x{source.height} {source.layout.family} {source.layout.depth} bit{rate}",
         f"network  {plan.network.name}, x{plan.network.scale}",
         f"output   {plan.output}  {target.width}x{target.height} {plan.encoder.name} in {plan.container}",
-        *(f"stream   {stream}" for stream in plan.streams),
+        *(f"stream   {stream}" for stream in (*plan.streams, plan.sound) if stream),
         *(f"note     {note.text}" for note in plan.notes),
     ]
     return "\n".join(lines)

@@ -46,7 +46,7 @@ class Carrier:
     Build it after the video stream was added to `output` and before the first packet is muxed. `offset`, in seconds,
     is added to all times: the same by which the video is moved when its timestamps would be negative. `read` are
     packets of the input that were read already. `streamed` says that the output cannot go back in what it wrote. Only
-    what lies in `cut` is carried.
+    what lies in `cut` is carried. `tags` says whether those of the whole file are.
     """
 
     def __init__(
@@ -59,13 +59,15 @@ class Carrier:
         read: Iterable[Packet[Any]] = (),
         streamed: bool = False,
         cut: Cut | None = None,
+        tags: bool = True,
     ) -> None:
         self._first = {packet.stream_index: packet for packet in reversed([*read]) if packet.size and streamed}
         self._covers = {packet.stream_index: packet for packet in read if packet.size and is_cover(packet.stream)}
         self.plans = tuple(plans)
         self.source, self.output, self.offset, self.emit, self.cut = source, output, offset, emit, cut
         self._workers: dict[int, _Copier | TextConverter | Transcoder] = {}
-        output.metadata.update(carried_metadata(source.metadata))
+        if tags:
+            output.metadata.update(carried_metadata(source.metadata))
         for plan in self.plans:
             if plan.action == "drop":
                 self._carry_timecode(plan)

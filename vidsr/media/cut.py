@@ -52,6 +52,11 @@ class Cut:
         over = start + (packet.duration or 0) * packet.time_base
         return (self.end is None or start < self.end) and (over > self.begin - lead or start >= self.begin)
 
+    def begins_in_time(self, packet: Packet[Any]) -> bool:
+        """Whether a packet begins before the end, as far as that is known."""
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        return stamp is None or self.end is None or stamp * packet.time_base < self.end
+
     def _holds(self, time: Fraction) -> bool:
         return self.begin <= time and (self.end is None or time < self.end)
 
