@@ -17,7 +17,7 @@ LAYERS = [
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
     {"stages"},
-    {"hardware", "account", "ends", "numbered", "prepare", "sizes"},
+    {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes"},
     {"pipeline", "upscaler"},
     {"jobs", "pictures", "compat"},
     {"api"},

@@ -42,7 +42,8 @@ def repeater(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def run(input: Path, output: Path, **choices: Any) -> Report:
     report = upscale(input, output, **{"device": "cpu", "precision": "fp32", **choices})
     assert isinstance(report, Report)
-    assert report.frames_in + report.repeated - report.dropped == report.frames_out
+    there = report.frames_in + report.repeated + report.inserted
+    assert there - report.dropped - report.removed == report.frames_out
     return report
 
 
@@ -197,6 +198,22 @@ def test_numbers_stay_when_the_first_picture_is_lost(tmp_path: Path) -> None:
     run(tmp_path / "in" / "*.png", tmp_path / "out" / "%03d.png", in_rate="25", allow_loss=True)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["006.png", "007.png", "008.png", "009.png", "frames.txt"]
+
+
+def test_an_excerpt_of_a_sequence_keeps_its_numbers(tmp_path: Path) -> None:
+    made = frames(tmp_path / "in", first=5)
+    pattern = tmp_path / "in" / "*.png"
+    report = run(pattern, tmp_path / "out" / "%03d.png", in_rate="1", start="2", frames=2)
+    assert [*report.pts] == [0, 1]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["007.png", "008.png", "frames.txt"]
+    np.testing.assert_array_equal(read_picture(tmp_path / "out" / "007.png", LIMIT).pixels, doubled(made[2]))
+    report = run(pattern, tmp_path / "faster" / "%d.png", in_rate="1", fps="2")
+    assert report.frames_out == 2 * COUNT
+    again = run(tmp_path / "faster" / "%d.png", tmp_path / "again.mkv")
+    assert float(again.pts[-1] * Fraction(again.time_base)) == 4.5
+    with pytest.raises(UsageError, match="audio-file"):
+        run(pattern, tmp_path / "heard" / "%d.png", in_rate="1", audio_file=pattern)
 
 
 def test_pictures_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,10 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
 
     Losses are declared, not raised.
     """
-    source = run.source
-    missing = shortfall(source.claims, source.seen)
-    if missing:
-        run.tally.lose(missing)
+    claims = _held_against_claims(run)
     _tell_gaps(run)
     if not run.plan.options.verify:
         return ()
-    claims = missing or "the input is as long as it states"
-    if not source.claims.any:
-        claims = "the input states no length, so its completeness could not be checked"
     if path is None:
         run.tally.emit(Notice("the output cannot be read again, so it was not verified", "detail"))
         return "nothing of the output, which cannot be read again", claims
@@ -46,11 +41,35 @@ def verified(run: Run, sent: Sent, path: Path | None) -> tuple[str, ...]:
     return (*verify(path, sent, check), claims)
 
 
+def _held_against_claims(run: Run) -> str:
+    """Declare what the input states and does not hold; what was found, in words."""
+    source = run.source
+    _tell_short(run)
+    if run.excerpt.partly:
+        return "the input was read only as far as was asked for"
+    missing = shortfall(source.claims, source.seen)
+    if missing:
+        run.tally.lose(missing)
+    elif not source.claims.any:
+        return "the input states no length, so its completeness could not be checked"
+    return missing or "the input is as long as it states"
+
+
+def _tell_short(run: Run) -> None:
+    """Say where an excerpt has fewer frames than were asked for."""
+    count, taken = run.excerpt.count, run.excerpt.taken
+    if count is not None and taken < count and not run.excerpt.partly:
+        run.tally.emit(Notice(f"the input ends early: {taken} of {count} frames", "warning"))
+
+
 def _tell_gaps(run: Run) -> None:
     """Holes in the middle: lost where picture and sound agree, else a note, for they may be meant."""
-    base = run.plan.source.time_base
-    pictures = [(a - run.shift * base, b - run.shift * base) for a, b in picture_gaps(run.tally.pts, base)]
-    lost, doubts = gaps(run.source.claims, run.source.seen, pictures, (run.tally.pts[0] - run.shift) * base)
+    base, offset = run.plan.target.time_base, run.plan.offset
+    pictures = [(a - offset, b - offset) for a, b in picture_gaps(run.tally.pts, base)]
+    seen, start = run.source.seen, run.tally.pts[0] * base - offset
+    if not run.excerpt.whole:
+        seen, start = run.excerpt.within(seen), Fraction(0)
+    lost, doubts = gaps(run.source.claims, seen, pictures, start)
     for text in lost:
         run.tally.lose(text)
     for text in doubts[:MAX_DOUBTS]:
@@ -62,11 +81,15 @@ def _tell_gaps(run: Run) -> None:
 def settle(run: Run) -> None:
     """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
     tally, inference, direct = run.tally, run.inference, run.direct
-    tally.frames_in = run.decoder.frames_in
     costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
     done = sum(cost * each.work for cost, each in zip(costs, run.passes, strict=True)) / sum(costs)
     tally.computed = done + (direct.work if direct else 0.0)
     tally.kept = direct.kept if direct else inference.kept
+    if run.retimer:
+        tally.inserted, tally.removed = run.retimer.inserted, run.retimer.removed
+        what = f"{tally.inserted} frames shown again, {tally.removed} left out"
+        tally.emit(Notice(f"--fps {run.plan.options.fps}: {what}"))
+    tally.frames_in = run.decoder.frames_in if run.excerpt.whole else tally.came_in
     tally.runtime, tally.precision = inference.runner.name, inference.runner.precision
 
 
@@ -74,7 +97,7 @@ def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], ver
     """The account of a run that `settle` was called for."""
     frames, wall = len(tally.pts), tally.wall_seconds
     stages = tally.stages(frames)
-    base = plan.source.time_base
+    base = plan.target.time_base
     return Report(
         input=str(plan.input),
         output=str(plan.output),
@@ -87,6 +110,8 @@ def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], ver
         frames_out=frames,
         reused=tally.reused,
         **tally.losses_by_kind(),
+        inserted=tally.inserted,
+        removed=tally.removed,
         seconds=float((tally.pts[-1] - tally.pts[0]) * base) if frames else 0.0,
         wall_seconds=round(wall, 3),
         fps=round(frames / wall, 3),

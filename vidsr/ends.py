@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import av
+from av.container import OutputContainer
+
 from .errors import UsageError
-from .events import Notice
+from .events import Notice, clock
 from .frames import UpscaledFrame
 from .fs import Target
 from .media.animations import ANIMATIONS, end_at, is_animated
+from .media.carry import Carrier
+from .media.cut import Cut
 from .media.files import KINDS
 from .media.folder import Folder
 from .media.forms import form_of
@@ -22,6 +27,7 @@ from .media.libav import allowed_formats, writing
 from .media.pipes import Writer, is_stdin, is_stdout, is_stream
 from .media.plain import FRAME, Y4M, Packer, header
 from .media.sequences import is_sequence, numbering_of
+from .media.side import Feed, Sound, open_sound
 from .media.verify import Sent
 from .numbered import open_moving, open_sequence
 from .options import Options
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""
 _ANIMATED = {".gif", ".apng", ".png", ".webp"}
+LONGER = Fraction(1, 2)
+"""Seconds by which the sound of another file may differ from the pictures before it is told."""
 RATE = Fraction(25)
 """Pictures a second of a Y4M whose input states no rate."""
 
@@ -67,11 +75,38 @@ def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
         or (output is not None and output.suffix.lower() == ".y4m")
     )
     piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
+    part = options.start or options.end or options.frames or options.fps
     asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
-    if (formed or piped) and asked:
+    if (formed or piped or part) and asked:
         what = "a pipe, raw planes, numbered pictures, an animation or a format that is given by hand"
+        what = "an excerpt, or what gets another rate," if part else what
         raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
-    return bool(formed or piped)
+    return bool(formed or piped or part)
+
+
+@contextmanager
+def sound_of(run: Run, output: OutputContainer, piped: bool, cut: Cut | None) -> Iterator[Feed]:
+    """--audio-file on its way to `output`."""
+    plan = run.plan
+    assert plan.sound is not None, "sound was asked for"
+    assert plan.options.audio_file is not None, "sound was asked for"
+    opened, stream = open_sound(plan.options.audio_file)
+    with opened:
+        begin = Fraction(run.source.container.start_time or 0, av.time_base)
+        sound = Sound(plan.options.audio_file, opened, stream, begin, run.tally.emit)
+        carrier = Carrier([plan.sound], opened, output, plan.offset, run.tally.emit, (), piped, cut, tags=False)
+        yield Feed(sound.packets(), carrier.take, carrier.finish, cut.begins_in_time if cut else lambda packet: True)
+        if cut is None and run.tally.pts:
+            _tell_lengths(run, sound)
+
+
+def _tell_lengths(run: Run, sound: Sound) -> None:
+    """Say so where the sound is clearly longer or shorter than the pictures."""
+    pts, target = run.tally.pts, run.plan.target
+    pictures = (pts[-1] - pts[0]) * target.time_base + (1 / target.rate if target.rate else 0)
+    if abs(sound.length - pictures) > LONGER:
+        text = f"the sound of {sound.path} lasts {clock(sound.length)}, the pictures {clock(pictures)}"
+        run.tally.emit(Notice(text, "warning"))
 
 
 def target_of(plan: Plan, stdout: Path | None) -> Target | Folder:
@@ -84,7 +119,7 @@ def target_of(plan: Plan, stdout: Path | None) -> Target | Folder:
 
 def finish_animation(run: Run, file: Path | Writer) -> None:
     """Let the last picture of a GIF or APNG be shown as long as it was; the muxers know of no end."""
-    tally, base = run.tally, run.plan.source.time_base
+    tally, base = run.tally, run.plan.target.time_base
     if run.plan.container in ANIMATIONS and isinstance(file, Path) and tally.last:
         begin = tally.pts[-1] * base
         writing(run.plan.output, lambda: end_at(file, begin, begin + tally.last * base))
@@ -105,7 +140,7 @@ def write_plain(run: Run, file: Path | Writer, frames: Iterable[UpscaledFrame]) 
     packer = Packer(target.layout, plan.pix_fmt, target.width, target.height)
     with ExitStack() as stack:
         put = file.write if isinstance(file, Writer) else stack.enter_context(file.open("wb")).write
-        plain = Plain(put, plan.output, packer, rate, plan.source.time_base, emit, head, mark)
+        plain = Plain(put, plan.output, packer, rate, target.time_base, emit, head, mark)
 
         def work() -> None:
             for _ in run.tally.timed("mux", plain.write(frames)):

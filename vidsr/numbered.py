@@ -92,7 +92,9 @@ def write_pictures(run: Run, folder: Path, frames: Iterable[UpscaledFrame]) -> t
     assert numbering is not None
     given, kind = plan.options.quality, KINDS[plan.container]
     quality = Quality() if given is None else Quality(given, given, given)
-    numbers, kept = run.source.numbers or {}, {} if run.source.kept is None else run.source.kept
+    numbers, kept = run.source.numbers, run.source.kept
+    if numbers is None or kept is None or plan.options.fps:  # at another rate, no picture is that of a number
+        numbers, kept = {}, {}
     check, emit = run.flow.cancel.check, run.tally.emit
     files = Files(folder, numbering, numbers, kind, quality, plan.options.verify, kept, emit, check)
 
@@ -101,9 +103,9 @@ def write_pictures(run: Run, folder: Path, frames: Iterable[UpscaledFrame]) -> t
             run.carried.clear()
 
     run.flow.run(work, "write")
-    text = text_of(plan.source.time_base, [pts + run.shift for pts in files.pts], _end(files, run.shift))
+    text = text_of(plan.target.time_base, [pts + run.shift for pts in files.pts], _end(files, run.shift))
     _write_text(folder / numbering.times.name, numbering.times, text)
-    sent = Sent(target.width, target.height, plan.source.time_base, run.tally.pts, Counter(video=1))
+    sent = Sent(target.width, target.height, target.time_base, run.tally.pts, Counter(video=1))
     said = {"index": 0, "kind": "video", "codec": kind.name, "size": f"{target.width}x{target.height}"}
     return sent, (said | {"rate": str(target.rate), "language": None, "title": None},)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -105,8 +106,21 @@ class Options(BaseModel):
     container: Annotated[Literal["mkv", "mp4", "mov", "webm"] | None, Flag("--container", "Video", "NAME")] = None
     """Container of the output where -o names no file; that of the input when not given."""
 
+    start: Annotated[str | None, Flag("--start", "Excerpt", "T")] = None
+    """Begin with the first frame at or after T, in seconds or as [H:]MM:SS, from where the input begins."""
+    end: Annotated[str | None, Flag("--end", "Excerpt", "T")] = None
+    """End before the first frame at or after T; sound and subtitles are cut to match."""
+    frames: Annotated[int | None, Field(ge=1), Flag("--frames", "Excerpt", "N")] = None
+    """At most so many frames."""
+    fps: Annotated[str | None, Flag("--fps", "Excerpt", "R")] = None
+    """A constant rate, such as 24000/1001: frames are repeated or left out, never shown for longer or shorter than
+    the input shows them, so that sound stays with picture."""
+
     audio: Annotated[str, Flag("--audio", "Streams", "copy|none|CODEC")] = "copy"
     """copy takes every audio track as it is, none drops them, a codec name (aac, opus, flac, …) encodes them anew."""
+    audio_file: Annotated[Path | None, Flag("--audio-file", "Streams", "PATH")] = None
+    """Sound from another file (wav, flac, ogg, mp3, or any container) instead of the input's own; it begins with the
+    picture, is copied where the output can hold it and encoded anew where not, or as --audio says."""
     subs: Annotated[Literal["copy", "none"], Flag("--subs", "Streams", "copy|none")] = "copy"
     """copy takes every subtitle track, converting text where the container needs it; none drops them."""
     drop: Annotated[
@@ -202,7 +216,14 @@ class Options(BaseModel):
             raise ValueError("must be auto, or names such as cuda:0 or cpu with commas between")
         return value
 
-    @field_validator("in_rate")
+    @field_validator("start", "end")
+    @classmethod
+    def _check_time(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(_TIME, value):
+            raise ValueError("must be seconds such as 12.5, or a time such as 1:30 or 0:12:34.567")
+        return value
+
+    @field_validator("in_rate", "fps")
     @classmethod
     def _check_rate(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[1-9][0-9]{0,8}(/[1-9][0-9]{0,8}|\.[0-9]{1,6})?", value):
@@ -221,7 +242,20 @@ class Options(BaseModel):
     def _check_together(self) -> Options:
         for fault in clashes(self.model_dump(include=_CLASHING, exclude_none=True)):
             raise ValueError(fault)
+        if self.start is not None and self.end is not None and seconds(self.end) <= seconds(self.start):
+            raise ValueError(f"--end {self.end} is not after --start {self.start}")
         return self
+
+
+_TIME = r"(([0-9]{1,3}:[0-5]?[0-9]|[0-9]{1,5}):[0-5]?[0-9]|[0-9]{1,7})(\.[0-9]{1,9})?"
+
+
+def seconds(time: str) -> Fraction:
+    """A time as --start and --end take it, `[H:]MM:SS[.fraction]` or seconds, in seconds."""
+    total = Fraction(0)
+    for part in time.split(":"):
+        total = total * 60 + Fraction(part)
+    return total
 
 
 _CLASHING = {"scale", "size", "height", "in_format", "in_size"}
@@ -255,8 +289,10 @@ def parse(values: dict[str, Any]) -> Options:
         for item in error.errors():
             faults.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
         clashing = clashes([name for name, value in values.items() if value is not None])
-        told = [_fault(name, items) for name, items in faults.items() if name] + clashing
-        raise UsageError("\n".join(told), "vidsr upscale --help lists every option") from None
+        together = [item["msg"].removeprefix("Value error, ") for item in faults.pop("", [])]
+        told = [_fault(name, items) for name, items in faults.items()] + clashing
+        said = "\n".join(dict.fromkeys([*told, *together]))
+        raise UsageError(said, "vidsr upscale --help lists every option") from None
 
 
 def _fault(name: str, items: list[Any]) -> str:

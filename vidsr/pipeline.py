@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
-from .ends import Written, finish_animation, opened, target_of, write_plain
+from .ends import Written, finish_animation, opened, sound_of, target_of, write_plain
 from .events import Emit, Progress, Stage
+from .excerpt import Excerpt, excerpt_of
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
 from .hardware import accelerate, surfaces_for
@@ -57,11 +59,12 @@ from .sizes import own_scale
 from .stages.assemble import to_planes
 from .stages.batch import group
 from .stages.convert import to_rgb
-from .stages.decode import Decoder, Expected, first_picture, pictures, within
+from .stages.decode import Decoder, Expected, first_picture, pictures
 from .stages.direct import Direct
 from .stages.encode import Encoding
 from .stages.infer import Inference, clamped
 from .stages.mux import Muxer
+from .stages.retime import Retimer
 from .stages.reuse import find_held
 from .stages.source import Source, packets
 from .stages.tile import tiles
@@ -83,14 +86,25 @@ class Run:
     decoder: Decoder
     carried: deque[Packet[Any]]
     shift: int
-    """Added to every pts, in units of the time base: containers hide pictures before zero."""
+    """Added to every pts of a finished picture, in units of the output's time base."""
     tally: Tally
     flow: Flow
-    range: tuple[int | None, int | None] = (None, None)
-    """The pts that are wanted, from the first until before the second; None is open."""
+    excerpt: Excerpt
+    """What is wanted of the pictures."""
+    read: Iterator[Packet[Any]]
+    """The packets of the video, as `pictures` takes them."""
     runner: Runtime | None = None
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
+
+    @cached_property
+    def retimer(self) -> Retimer | None:
+        """What puts the frames at a constant rate, where that is asked for."""
+        plan = self.plan
+        if plan.options.fps is None:
+            return None
+        base = plan.source.time_base
+        return Retimer(Fraction(plan.options.fps), plan.origin, base, plan.origin * base + plan.offset)
 
     @cached_property
     def inference(self) -> Inference:
@@ -151,23 +165,32 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
     accelerate(source, options, device)
+    excerpt = excerpt_of(options, source)
+    tell = excerpt.heard(tally.emit)
     expected = Expected(source.video.codec_context)
     carried: deque[Packet[Any]] = deque()
-    read = tally.timed("source", packets(source, carried.append, tally.emit, expected.owe))
-    decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
+    carry = carried.append if excerpt.whole else excerpt.cut.keeping(carried.append)
+    read = excerpt.entered(
+        tally.timed("source", packets(source, carry, tell, expected.owe)), source, options.max_pixels
+    )
+    expected.amid = excerpt.start is not None
+    decoded = excerpt.led(pictures(expected.watch(read), source.video.codec_context, tell))
     first, decoded = first_picture(decoded, source.path)
-    first = on_host(first)
+    first, decoded = on_host(first), chain(excerpt.lead, decoded)
     check_call(source, first, provisional, options)
     tally.emit(Stage("weights", options.model))
     load = partial(load_model, options.model, denoise=options.denoise, blend=options.blend, emit=tally.emit)
     network = flow.apart(load, "weights")
     named = output_path(source.path, output, options, options.scale or own_scale(options, network.scale))
     check_names(source.path, named, options)
-    plan = make_plan(source, first, named, options, network, device)
+    shift = excerpt.shift(first.pts or 0)
+    plan = make_plan(source, first, shift, named, options, network, device)
     for note in plan.notes:
         tally.emit(note)
-    decoder = Decoder(plan.source, options.deinterlace, tally.emit)
-    return Run(plan, source, decoded, expected, decoder, carried, max(0, -(first.pts or 0)), tally, flow)
+    decoder = Decoder(plan.source, options.deinterlace, tell)
+    if options.fps is not None:
+        shift = 0  # frames come at their final times
+    return Run(plan, source, decoded, expected, decoder, carried, shift, tally, flow, excerpt, read)
 
 
 def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
@@ -180,7 +203,9 @@ def finished(run: Run) -> Iterator[UpscaledFrame]:
     plan, timed, boundary = run.plan, run.tally.timed, run.flow.boundary
     if plan.surfaces:
         make_current(plan.surfaces)  # of this thread, which encodes
-    decoded = within(run.decoder.raw_frames(run.pictures, run.expected), *run.range)
+    decoded = run.excerpt.frames(run.decoder.raw_frames(run.pictures, run.expected), run.read, run.source)
+    if run.retimer:
+        decoded = run.retimer.frames(decoded)
     raw = boundary(timed("decode", decoded), "decode")
     held = find_held(timed("wait for decode", raw), plan.options.reuse, plan.source.layout)
     frames = computing(_upscaled(run, timed("reuse", _counted(run, held))), plan.engine.device)
@@ -246,9 +271,7 @@ def _counted(run: Run, works: Iterable[Work]) -> Iterator[Work]:
 
 def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
     """The frames, each noted as sent to the encoder, and progress told now and then."""
-    tally, claims, source = run.tally, run.source.claims, run.plan.source
-    end = claims.ends.get(claims.video, claims.container_end)
-    by_length = round(end * source.rate) if end and source.rate else None
+    tally, target, total = run.tally, run.plan.target, run.excerpt.total(run.source.claims, run.plan.target.rate)
     begun, told = time.monotonic(), 0.0
     for frame in frames:
         tally.pts.append(frame.pts + run.shift)
@@ -257,8 +280,8 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
         now = time.monotonic()
         if now - told >= PROGRESS_EVERY:
             told, done = now, len(tally.pts)
-            seconds = float(frame.pts * source.time_base)
-            tally.emit(Progress(done, claims.frames or by_length, seconds, done / max(now - begun, 1e-6)))
+            seconds = float(frame.pts * target.time_base)
+            tally.emit(Progress(done, total, seconds, done / max(now - begun, 1e-6)))
 
 
 def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:
@@ -288,12 +311,14 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
     how = muxer_options(plan.container, streamed=piped) | muxer_words(plan.container, run.source.animation)
     name: Any = file if piped else str(file)
     output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
+    stack = ExitStack()
     try:
         video = add_video(output, run)
-        base = plan.source.time_base
-        given, shift = run.source.container, run.shift * base
-        carrier = Carrier(plan.streams, given, output, shift, run.tally.emit, run.carried, piped)
-        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, run.carried)
+        base, given = plan.target.time_base, run.source.container
+        cut = None if run.excerpt.whole else run.excerpt.cut
+        carrier = Carrier(plan.streams, given, output, plan.offset, run.tally.emit, run.carried, piped, cut)
+        feeds = [stack.enter_context(sound_of(run, output, piped, cut))] if plan.sound else []
+        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, feeds, run.carried)
 
         def work() -> None:
             deque(run.tally.timed("mux", muxer.write(packets(run, video))), maxlen=0)
@@ -307,6 +332,8 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
             output.close()
         raise
+    finally:
+        stack.close()
     sent = Sent(plan.target.width, plan.target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
     return sent, streams
 

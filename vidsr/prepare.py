@@ -31,11 +31,13 @@ from .media.pipes import is_stdin, is_stdout
 from .media.plain import PLAIN
 from .media.plan import StreamPlan, plan_streams
 from .media.sequences import is_sequence, numbering_of
+from .media.side import plan_sound
 from .media.traits import traits_of, unkept
 from .models.descriptor import Descriptor
 from .options import Options
 from .runtime.engine import Engine, plan_engine
 from .sizes import Sizes, plan_sizes
+from .stages.retime import clock_of
 from .stages.source import Source
 
 
@@ -59,12 +61,18 @@ class Plan:
     metadata: dict[str, str]
     """Tags of the video stream."""
     streams: tuple[StreamPlan, ...]
+    sound: StreamPlan | None
+    """What becomes of --audio-file."""
     network: Descriptor
     engines: tuple[Engine, ...]
     """How each pass through the network will run."""
     surfaces: torch.device | None
     """The GPU on which the encoder reads finished pictures; None where it reads them in host memory."""
     notes: tuple[Notice, ...]
+    origin: int
+    """The pts of the first picture."""
+    offset: Fraction
+    """Seconds that are added to every time: an excerpt begins at 0, and containers hide pictures before zero."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,6 +117,8 @@ def check_names(input: Path, output: Path, options: Options) -> None:
 def _check_output(input: Path, output: Path, options: Options) -> None:
     if options.report is not None:
         _check_report(options.report, input, output)
+    if options.audio_file is not None and not is_stdout(output) and same_file(options.audio_file, output):
+        raise UsageError(f"output {output} is --audio-file itself", "name another file with -o")
     if is_stdout(output):
         return
     numbering = numbering_of(output)
@@ -143,6 +153,7 @@ def check_call(source: Source, first: av.VideoFrame, output: Path, options: Opti
     _, layout, _ = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     settings(encoder, options, replace(stored.upright(), layout=layout))
     _streams(source, outlet.container, options)
+    plan_sound(outlet.container, options)
 
 
 def _outlet(output: Path, options: Options) -> Outlet:
@@ -157,9 +168,18 @@ def _streams(source: Source, container: str, options: Options) -> tuple[StreamPl
 
 
 def make_plan(
-    source: Source, first: av.VideoFrame, output: Path, options: Options, network: Descriptor, device: torch.device
+    source: Source,
+    first: av.VideoFrame,
+    shift: int,
+    output: Path,
+    options: Options,
+    network: Descriptor,
+    device: torch.device,
 ) -> Plan:
-    """Settle sizes, colours, encoder and carried streams. Raises UsageError, InputError or OutputError."""
+    """Settle sizes, colours, encoder and carried streams, all times to be moved by `shift`.
+
+    Raises UsageError, InputError or OutputError.
+    """
     outlet = _outlet(output, options)
     container = outlet.container
     encoder = choose(options.codec, container)
@@ -172,13 +192,17 @@ def make_plan(
     sizes = plan_sizes(upright, options, network.scale, square)
     size = sizes.final
     pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
+    origin, offset = first.pts or 0, shift * stored.time_base
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
+    if options.fps is not None:
+        rate = Fraction(options.fps)
+        target = replace(target, rate=rate, time_base=clock_of(rate, origin * stored.time_base + offset))
     target, told = as_pictures(target, container)
     notes += told
     _check_pixels(options.max_pixels, (stored.width, stored.height), (target.width, target.height))
     words, kept = settings(encoder, options, target)
     check_opens(encoder, pix_fmt, target.width, target.height, words, target.rate)
-    streams = _streams(source, container, options)
+    streams, sound = _streams(source, container, options), plan_sound(container, options)
     engines, tiled = _engines(sizes, options, network, device)
     if (target.width, target.height) != size:
         padded = f"{target.width}x{target.height}, which {encoder.name} needs for {pix_fmt}"
@@ -196,11 +220,18 @@ def make_plan(
         settings=words,
         metadata=_video_tags(source, container),
         streams=streams,
+        sound=sound,
         network=network,
         engines=engines,
         surfaces=encoder_gpu(options, device, encoder, pix_fmt),
-        notes=(*notes, *map(Notice, (*said, *kept, *(str(plan) for plan in streams if plan.reason), *tiled))),
+        origin=origin,
+        offset=offset,
+        notes=(*notes, *map(Notice, (*said, *kept, *_reasons(*streams, sound), *tiled))),
     )
+
+
+def _reasons(*plans: StreamPlan | None) -> list[str]:
+    return [str(plan) for plan in plans if plan and plan.reason]
 
 
 def _engines(
@@ -287,7 +318,7 @@ def describe(plan: Plan) -> str:
         f"input    {plan.input}  {source.width}x{source.height} {source.layout.family} {source.layout.depth} bit{rate}",
         f"network  {plan.network.name}, x{plan.network.scale}",
         f"output   {plan.output}  {target.width}x{target.height} {plan.encoder.name} in {plan.container}",
-        *(f"stream   {stream}" for stream in plan.streams),
+        *(f"stream   {stream}" for stream in (*plan.streams, plan.sound) if stream),
         *(f"note     {note.text}" for note in plan.notes),
     ]
     return "\n".join(lines)

@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Report:
     """The account of one run. Times are in seconds, rates in frames per second.
 
-    frames_in + repeated - dropped = frames_out always holds. `pts` are those of the output, in `time_base` units.
+    frames_in + repeated + inserted - dropped - removed = frames_out always holds. `pts` are those of the output, in
+    `time_base` units.
     """
 
     input: str
@@ -54,6 +55,10 @@ class Report:
     notes: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     exit_code: int = 0
+    inserted: int = 0
+    """Frames shown again because --fps asked for more of them."""
+    removed: int = 0
+    """Frames left out because --fps asked for fewer."""
 
     def to_json(self) -> str:
         """The report as JSON; the list of pts is left out, its ends stay."""
@@ -73,6 +78,8 @@ class Tally:
         self._emit = emit
         self.frames_in = 0
         self.reused = 0
+        self.inserted = self.removed = 0
+        """Frames shown again and left out, because a rate was asked for."""
         self.computed = 0.0
         """What the network computed, in whole frames."""
         self.kept = 0
@@ -131,6 +138,11 @@ class Tally:
             "dropped": self.counts[Dropped],
             "retimed": self.counts[Retimed],
         }
+
+    @property
+    def came_in(self) -> int:
+        """Frames of the input among those that were sent to the encoder, and those for which there was no room."""
+        return len(self.pts) - self.counts[Repeated] - self.inserted + self.counts[Dropped] + self.removed
 
     @property
     def wall_seconds(self) -> float:

@@ -22,10 +22,10 @@ from tests.clips import make_clip
 from tests.faults import cut as cut_file
 from vidsr.errors import InputError, UsageError
 from vidsr.events import Event, Progress
-from vidsr.jobs.keyframes import agree, parameters
 from vidsr.jobs.plan import Key, Scan, ShardPlan, cut, cut_points, scan
-from vidsr.jobs.reorder import is_ordered, sets_of, stated_depth
 from vidsr.media.claims import Claims
+from vidsr.media.keyframes import agree, parameters
+from vidsr.media.reorder import is_ordered, sets_of, stated_depth
 from vidsr.stages.source import Source, open_source, packets
 
 CLAIMS = Claims("", "", 0, 0, {}, None)
@@ -307,7 +307,7 @@ def test_what_is_not_in_order_is_not_cut(
         change(read)
         return read
 
-    monkeypatch.setattr("vidsr.jobs.scan.packets", changed)
+    monkeypatch.setattr("vidsr.scan.packets", changed)
     found = scan(path, 1 << 27)
     assert why in found.whole
     assert cut(found, 4, 1).spans[0].frames == found.packets == 48
@@ -321,7 +321,7 @@ def test_a_file_whose_skeleton_is_damaged_is_not_cut(tmp_path: Path, monkeypatch
         source.claims = replace(source.claims, fault="box lies")
         return source
 
-    monkeypatch.setattr("vidsr.jobs.scan.open_source", contradictory)
+    monkeypatch.setattr("vidsr.scan.open_source", contradictory)
     assert scan(path, 1 << 27).whole == "the input is damaged: box lies"
 
 

@@ -14,10 +14,10 @@ from vidsr.errors import InputError
 from vidsr.jobs.journal import identify
 from vidsr.jobs.messages import Done, Task, from_line, to_line
 from vidsr.jobs.ranges import Home, Mirror, absolute, home_of
-from vidsr.jobs.scan import scan
 from vidsr.media import distant
 from vidsr.media.distant import UnreachableError, is_distant, name_or_file, open_bytes
 from vidsr.media.libav import open_input
+from vidsr.scan import scan
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "getuid"), reason="blocks come through a Unix socket")
 

@@ -21,8 +21,8 @@ from av.video.stream import VideoStream
 from ..errors import InputError
 from ..events import Emit, Notice
 from ..media.libav import main_video, open_input, reason
+from ..scan import Key
 from ..stages.source import Source, packets
-from .scan import Key
 
 
 def place(source: Source, entry: Key | None, emit: Emit) -> Iterator[Packet[Any]]:

@@ -9,7 +9,6 @@ are shown before it (open GOP) belong to the segment before, and what looks back
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError
-from .scan import Key, Scan, scan
+from ..scan import Key, Scan, parting, scan
 
 __all__ = ["Key", "Scan", "ShardPlan", "Span", "cut", "scan"]
 
@@ -104,30 +103,8 @@ def cut(scan: Scan, shards: int | None, segment_frames: int) -> ShardPlan:
 
 
 def cut_points(scan: Scan) -> list[Point]:
-    """The keyframes that part the pictures before them from those after them, but the first.
-
-    All packets before such a key are shown before it. The same may hold of some that follow it at once, its leading
-    pictures; all others that follow are shown after it.
-    """
-    pts = np.frombuffer(scan.pts, np.int64)
-    before = np.maximum.accumulate(pts)
-    after = np.minimum.accumulate(pts[::-1])[::-1]
-    points = []
-    for index, key in enumerate(scan.keys[1:], 1):
-        if before[key.number - 1] >= key.pts:
-            continue
-        rank = key.number + _leading(scan.pts, key)
-        if rank + 1 == len(pts) or after[rank + 1] > key.pts:
-            points.append(Point(index, rank, _place(scan, rank, scan.bytes_before[index])))
-    return points
-
-
-def _leading(pts: array[int], key: Key) -> int:
-    """Packets right after `key` that are shown before it."""
-    end = key.number + 1
-    while end < len(pts) and pts[end] < key.pts:
-        end += 1
-    return end - key.number - 1
+    """The keyframes at which pictures part, in order."""
+    return [Point(index, rank, _place(scan, rank, scan.bytes_before[index])) for index, rank in parting(scan)]
 
 
 def _place(scan: Scan, rank: int, size: int) -> int:

@@ -94,6 +94,8 @@ def _executor(options: Options) -> Executor:
             raise UsageError(
                 "--device and --devices are those of this machine, --cluster has its own", "leave them out"
             )
+        if options.audio_file is not None:
+            raise UsageError("--audio-file with --cluster is not possible: only the input is sent to other machines")
         from .ray import Cluster
 
         return Cluster(options.cluster, stall=stall)

@@ -20,9 +20,11 @@ from av.packet import Packet
 from ..account import report_of, settle, verified
 from ..errors import VerificationError
 from ..events import Emit, Event, Progress, Stage
+from ..excerpt import Excerpt
 from ..flow import Cancel, Flow
 from ..hardware import accelerate
 from ..media.containers import muxer_options
+from ..media.cut import Cut
 from ..options import Options
 from ..pipeline import Run, add_video, encoded, first_frame, prepared, write
 from ..prepare import Plan, describe
@@ -224,7 +226,7 @@ def _part(film: Opened, source: Source, span: Span, tally: Tally, cancel: Cancel
     accelerate(source, film.plan.options, film.plan.engine.device)
     read = tally.timed("source", _watched(place(source, span.entry, tally.emit), cancel))
     run = _run(film, source, tally, cancel, read)
-    run.range, run.expected.amid = (span.start, span.end), span.entry is not None
+    run.excerpt.start, run.excerpt.end, run.expected.amid = span.start, span.end, span.entry is not None
     return run
 
 
@@ -241,7 +243,8 @@ def _run(film: Opened, source: Source, tally: Tally, cancel: Cancel, read: Itera
     expected = Expected(context)
     shown = pictures(expected.watch(read), context, tally.emit)
     decoder = Decoder(plan.source, plan.options.deinterlace, tally.emit)
-    return Run(plan, source, shown, expected, decoder, deque(), film.shift, tally, Flow(cancel), runner=film.runner)
+    whole, flow = Excerpt(Cut(Fraction(0)), plan.source.time_base), Flow(cancel)
+    return Run(plan, source, shown, expected, decoder, deque(), film.shift, tally, flow, whole, iter(()), film.runner)
 
 
 def _check(run: Run, span: Span) -> None:

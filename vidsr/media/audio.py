@@ -24,10 +24,14 @@ from av.packet import Packet
 
 from ..errors import OutputError, UsageError, near_miss
 from ..events import Damaged, Emit, ignore
+from .cut import Cut
 from .libav import reason
 
 TOLERANCE = Fraction(1, 50)
 """Seconds by which the input's clock may differ from the count of samples before samples are added or cut."""
+
+HELD = 2
+"""Seconds of sound that are not encoded yet as long as it is unknown where an excerpt ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,10 @@ def _deepest(names: list[str]) -> str:
 class Transcoder:
     """Encodes the packets of one audio stream anew. Packets that cannot be decoded are told and become silence."""
 
-    def __init__(self, source: AudioStream, target: AudioStream, offset: Fraction, emit: Emit = ignore) -> None:
-        self.source, self.target, self.offset, self.emit = source, target, offset, emit
+    def __init__(
+        self, source: AudioStream, target: AudioStream, offset: Fraction, emit: Emit = ignore, cut: Cut | None = None
+    ) -> None:
+        self.source, self.target, self.offset, self.emit, self.cut = source, target, offset, emit, cut
         self.failures = 0
         self._rate = target.rate
         self._resampler = AudioResampler(target.format.name, target.layout, self._rate)
@@ -199,15 +205,13 @@ class Transcoder:
     def _align(self, due: int) -> None:
         """Bring the count of samples to `due`: begin there, or fill a gap, or mark what overlaps to be cut."""
         if self._written is None:
-            self._written = self._read = due
+            self._written = self._read = due if self.cut is None else max(0, due)
+            self._overlap = self._written - due
             return
-        missing = due - self._written - self._overlap
-        if abs(missing) <= TOLERANCE * self._rate:
+        if abs(due - (self._written - self._overlap)) <= TOLERANCE * self._rate:
             return
-        if missing < 0:
-            self._overlap = -missing
-        else:
-            self._silence(missing)
+        self._overlap = max(0, self._written - due)
+        self._silence(due - self._written)
 
     def _silence(self, samples: int) -> None:
         while samples > 0:
@@ -234,11 +238,21 @@ class Transcoder:
     def _encode(self, partial: bool) -> list[Packet[Any]]:
         size = self.target.codec_context.frame_size or 4096
         packets: list[Packet[Any]] = []
-        while (frame := self._fifo.read(size, partial)) is not None:
+        while (frame := self._next(size, partial)) is not None:
             frame.pts, frame.time_base = self._read, Fraction(1, self._rate)
             self._read += frame.samples
             packets += self.target.encode(frame)
         return packets
+
+    def _next(self, size: int, partial: bool) -> AudioFrame | None:
+        """The next samples to encode: none behind the end of an excerpt, nor what that end, still unknown, may cut."""
+        if self.cut is None or not self.cut.ends:
+            return self._fifo.read(size, partial)
+        if self.cut.end is None:
+            ready = partial or self._fifo.samples >= size + HELD * self._rate
+            return self._fifo.read(size, partial) if ready else None
+        left = round((self.cut.end - self.cut.begin) * self._rate) - self._read
+        return self._fifo.read(min(size, left), partial or left < size) if left > 0 else None
 
 
 def _without_first(frame: AudioFrame, count: int) -> AudioFrame:

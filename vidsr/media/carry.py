@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
@@ -17,9 +17,13 @@ from av.subtitles.stream import SubtitleStream
 
 from ..events import Emit, Retimed, ignore
 from .audio import Transcoder, add_encoded, audio_encoder, usual_layout
+from .cut import LEAD, Cut
 from .libav import is_cover, open_input
 from .plan import TIMECODE_AS_TAG, StreamPlan
 from .subtitles import TextConverter, is_pause
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 S = TypeVar("S", bound=Stream)
 
@@ -41,7 +45,8 @@ class Carrier:
 
     Build it after the video stream was added to `output` and before the first packet is muxed. `offset`, in seconds,
     is added to all times: the same by which the video is moved when its timestamps would be negative. `read` are
-    packets of the input that were read already. `streamed` says that the output cannot go back in what it wrote.
+    packets of the input that were read already. `streamed` says that the output cannot go back in what it wrote. Only
+    what lies in `cut` is carried. `tags` says whether those of the whole file are.
     """
 
     def __init__(
@@ -53,13 +58,16 @@ class Carrier:
         emit: Emit = ignore,
         read: Iterable[Packet[Any]] = (),
         streamed: bool = False,
+        cut: Cut | None = None,
+        tags: bool = True,
     ) -> None:
         self._first = {packet.stream_index: packet for packet in reversed([*read]) if packet.size and streamed}
         self._covers = {packet.stream_index: packet for packet in read if packet.size and is_cover(packet.stream)}
         self.plans = tuple(plans)
-        self.source, self.output, self.offset, self.emit = source, output, offset, emit
+        self.source, self.output, self.offset, self.emit, self.cut = source, output, offset, emit, cut
         self._workers: dict[int, _Copier | TextConverter | Transcoder] = {}
-        output.metadata.update(carried_metadata(source.metadata))
+        if tags:
+            output.metadata.update(carried_metadata(source.metadata))
         for plan in self.plans:
             if plan.action == "drop":
                 self._carry_timecode(plan)
@@ -74,11 +82,17 @@ class Carrier:
         A copied packet is the same object with its bytes untouched.
         """
         worker = self._workers.get(packet.stream_index)
-        if worker is None or packet.size == 0:
+        if worker is None or packet.size == 0 or not self._lies_in(packet, worker):
             return []
         if isinstance(worker, TextConverter):
             return self._shifted(worker.take(packet))
         return worker.take(packet)
+
+    def _lies_in(self, packet: Packet[Any], worker: _Copier | TextConverter | Transcoder) -> bool:
+        """Whether a packet is needed; what is encoded anew is cut to the sample later."""
+        if self.cut is None:
+            return True
+        return self.cut.overlaps(packet, LEAD) if isinstance(worker, Transcoder) else self.cut.copied(packet)
 
     def finish(self) -> list[Packet[Any]]:
         """The packets that encoders and converters held back. Call it once, after the last packet."""
@@ -105,7 +119,7 @@ class Carrier:
         if plan.action == "encode":
             assert isinstance(stream, AudioStream)
             sound = self._described(stream, add_encoded(self.output, stream, audio_encoder(plan.target)))
-            return Transcoder(stream, sound, self.offset, self.emit)
+            return Transcoder(stream, sound, self.offset, self.emit, self.cut)
         if plan.action == "convert":
             assert isinstance(stream, SubtitleStream)
             text = self._described(stream, self.output.add_stream(plan.target))
@@ -153,7 +167,21 @@ class Carrier:
             shift = round(self.offset / base) if base else 0
             chapter["start"] += shift
             chapter["end"] += shift
-        self.output.set_chapters(chapters)
+        self.output.set_chapters(self._cut_chapters(chapters) if self.cut else chapters)
+
+    def _cut_chapters(self, chapters: list[Chapter]) -> list[Chapter]:
+        """Those that lie in the excerpt, already on its clock, and what lies in it of the others."""
+        assert self.cut is not None, "an excerpt is cut"
+        kept: list[Chapter] = []
+        for chapter in chapters:
+            base = chapter["time_base"]
+            end = chapter["end"]
+            if base and self.cut.about is not None:
+                end = min(end, int(self.cut.about // base))
+            start = max(0, chapter["start"])
+            if start < end:
+                kept.append(chapter | {"start": start, "end": end})
+        return kept
 
     def _shifted(self, packets: list[Packet[Any]]) -> list[Packet[Any]]:
         for packet in packets:

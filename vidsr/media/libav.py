@@ -10,12 +10,13 @@ import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import av.logging
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import InputError, OutputError, ReaderGoneError
@@ -138,3 +139,9 @@ def writing(path: Path, work: Callable[[], R]) -> R:
         raise OutputError(f"output {path} cannot be written: {reason(error)}") from error
     except (av.error.FFmpegError, ValueError) as error:
         raise OutputError(f"output {path} cannot be written: {reason(error)}") from error
+
+
+def weight_of(packet: Packet[Any]) -> int:
+    """What a packet counts when streams are compared: 1, but its bytes for PCM, which containers cut anew."""
+    context = packet.stream.codec_context
+    return packet.size if context is not None and context.name.startswith("pcm_") else min(1, packet.size)

@@ -141,8 +141,8 @@ def _cover(plan: StreamPlan, container: str, options: Options) -> Fate:
 
 
 def _audio(stream: Stream, plan: StreamPlan, container: str, options: Options) -> Fate:
-    if options.audio == "none":
-        return "drop", "", "--audio none"
+    if options.audio == "none" or options.audio_file is not None:
+        return "drop", "", "--audio none" if options.audio_file is None else "--audio-file takes its place"
     assert isinstance(stream, AudioStream)
     if not stream.rate or not stream.channels:  # damaged, or nothing of it was there to look at
         return "its sampling rate or number of channels is unknown"

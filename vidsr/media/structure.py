@@ -1,6 +1,7 @@
 """What the skeleton of a file says of its completeness. FFmpeg passes over these breaks without a word.
 
-Layouts: ISO/IEC 14496-12 section 4.2 (boxes), Microsoft's AVI RIFF file reference (`avih`).
+Layouts: ISO/IEC 14496-12 section 4.2 (boxes), Microsoft's AVI RIFF file reference (`avih`) and Multimedia Programming
+Interface 1.0 (RIFF WAVE).
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def structure_fault(container: InputContainer, path: Path) -> str:
             return _box_fault(file, path.stat().st_size)
         if "avi" in formats:
             return _avi_fault(file, len(container.streams))
+        if "wav" in formats:
+            return _wave_fault(file, path.stat().st_size)
     return ""
 
 
@@ -55,3 +58,22 @@ def _avi_fault(file: BinaryIO, found: int) -> str:
     if head[24:28] != b"avih" or not found < stated <= 100:
         return ""
     return f"{found} of the {stated} streams its header states can be read"
+
+
+_STREAMED = (0, 0xFFFFFFFF)
+"""Lengths of samples that were written to a pipe, where nobody could go back to write the true one."""
+
+
+def _wave_fault(file: BinaryIO, size: int) -> str:
+    """Where the samples of a RIFF WAVE should end, if that is behind its end."""
+    place = 12
+    for _ in range(_MAX_BOXES):
+        file.seek(place)
+        header = file.read(8)
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data" and length not in _STREAMED and place + 8 + length > size:
+            return f"its samples should end at byte {place + 8 + length}, the file at {size}"
+        if len(header) < 8 or header[:4] == b"data":
+            return ""
+        place += 8 + length + length % 2
+    return ""

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..errors import VerificationError
 from .animations import ANIMATIONS, Animation, read_animation
-from .libav import is_cover, reason
+from .libav import is_cover, reason, weight_of
 from .subtitles import is_pause
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Sent:
     kinds: Counter[str]
     """Streams by kind, video included; see `kinds_of`."""
     packets: Counter[int] = field(default_factory=Counter)
-    """Carried packets by stream of the output."""
+    """Carried packets, or bytes of PCM, by stream of the output."""
     first: dict[int, Fraction] = field(default_factory=dict)
     """Seconds of the first packet of each carried stream."""
 
@@ -74,7 +74,7 @@ def _compare(
     _check_picture(container, video, sent)
     said = [f"{len(pts)} frames at their times", "the first picture decoded, of the right size"]
     if sent.packets:
-        said.append(f"{sum(sent.packets.values())} packets of {len(sent.packets)} carried streams, offset kept{shift}")
+        said.append(f"all packets of {len(sent.packets)} carried streams, offset kept{shift}")
     return tuple(said)
 
 
@@ -114,14 +114,14 @@ def _scan(
             continue
         if packet.pts is None:
             if packet.stream_index != video.index:
-                packets[packet.stream_index] += 1
+                packets[packet.stream_index] += weight_of(packet)
             continue
         if packet.stream_index == video.index:
             if packet.is_discard:
                 raise VerificationError(f"output: the frame at {packet.pts} is hidden by the container")
             pts.append(packet.pts)
             continue
-        packets[packet.stream_index] += 1
+        packets[packet.stream_index] += weight_of(packet)
         time = Fraction(packet.pts) * Fraction(packet.time_base)
         first[packet.stream_index] = min(time, first.get(packet.stream_index, time))
     return np.sort(np.asarray(pts)), packets, first

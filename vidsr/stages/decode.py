@@ -217,15 +217,6 @@ class Decoder:
             self.emit(Notice(text, "warning"))
 
 
-def within(frames: Iterable[RawFrame], start: int | None, end: int | None) -> Iterator[RawFrame]:
-    """The frames from pts `start` until before `end`; None is open. Asks for no frame behind the first that is late."""
-    for frame in frames:
-        if end is not None and frame.pts >= end:
-            return
-        if start is None or frame.pts >= start:
-            yield frame
-
-
 def first_picture(pictures: Iterator[av.VideoFrame], path: Path) -> tuple[av.VideoFrame, Iterator[av.VideoFrame]]:
     """The first picture, and all of them again. Raises InputError when there is none."""
     first = next(pictures, None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from av.packet import Packet
 
 from ..errors import OutputError
 from ..events import Damaged, Emit
-from ..media.libav import is_cover, reason, writing
+from ..media.libav import is_cover, reason, weight_of, writing
+from ..media.side import Feed
 
 _REFUSALS = (av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.ArgumentError)
 """What muxers raise for a packet that is damaged, such as AAC without its header; the disk raises other errors."""
@@ -34,9 +36,11 @@ class Muxer:
     carry: Callable[[Packet[Any]], list[Packet[Any]]]
     flush: Callable[[], list[Packet[Any]]]
     emit: Emit
+    feeds: Sequence[Feed] = ()
+    """What comes from other files than the input."""
     waiting: deque[Packet[Any]] = field(default_factory=deque)
     counts: Counter[int] = field(default_factory=Counter)
-    """Carried packets written, by stream of the output."""
+    """Carried packets written, or bytes of PCM, by stream of the output."""
     first: dict[int, Fraction] = field(default_factory=dict)
     """Seconds of the first packet of each carried stream."""
 
@@ -47,7 +51,7 @@ class Muxer:
             self._write(packet)
             yield packet
         self._write_waiting(until=None)
-        for packet in self.flush():
+        for packet in chain(self.flush(), *(feed.flush() for feed in self.feeds)):
             self._write_carried(packet)
 
     def close(self) -> None:
@@ -55,6 +59,12 @@ class Muxer:
         writing(self.path, self.output.close)
 
     def _write_waiting(self, until: Fraction | None) -> None:
+        self._write_read(until)
+        for feed in self.feeds:
+            for packet in feed.until(until):
+                self._write_carried(packet)
+
+    def _write_read(self, until: Fraction | None) -> None:
         while self.waiting:
             time = _time(self.waiting[0])
             if until is not None and time is not None and time > until:
@@ -65,7 +75,7 @@ class Muxer:
     def _write_carried(self, packet: Packet[Any]) -> None:
         """Write and count a packet, or tell that the container refuses it: damage of the input must not end the run."""
         stream = packet.stream
-        counted = packet.size > 0 and not is_cover(stream)  # FLAC ends with an empty packet: a new header
+        weight = 0 if is_cover(stream) else weight_of(packet)  # FLAC ends with an empty packet: a new header
         stamp = packet.pts if packet.pts is not None else packet.dts
         time = Fraction(stamp) * packet.time_base if stamp is not None else None
         try:
@@ -76,11 +86,11 @@ class Muxer:
             why = f"a packet of {stream.type} #{stream.index} cannot be written, {reason(error.__cause__)}"
             self.emit(Damaged(float(time or 0), why))
             return
-        if counted:
-            self._count(stream.index, time)
+        if weight:
+            self._count(stream.index, weight, time)
 
-    def _count(self, index: int, time: Fraction | None) -> None:
-        self.counts[index] += 1
+    def _count(self, index: int, weight: int, time: Fraction | None) -> None:
+        self.counts[index] += weight
         if time is not None:
             self.first[index] = min(time, self.first.get(index, time))
 

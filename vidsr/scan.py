@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from array import array
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,12 +16,12 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from ..events import Emit, Event, Notice, Progress, ignore
-from ..media.claims import Claims
-from ..stages.source import Source, open_source, packets
-from .keyframes import agree, parameters
-from .reorder import is_ordered, sets_of, stated_depth
+from .errors import InputError
+from .events import Emit, Event, Notice, Progress, ignore
+from .media.claims import Claims
+from .media.keyframes import agree, parameters
+from .media.reorder import is_ordered, sets_of, stated_depth
+from .stages.source import Source, open_source, packets
 
 FIELDS_APART = {"h264", "hevc", "vc1"}
 """Codecs that may have a packet for each field of a picture, so that pictures cannot be counted by packets."""
@@ -70,8 +71,10 @@ class Scan:
     """Why the input must not be cut, as a sentence; empty if it may."""
 
 
-def scan(path: Path, max_pixels: int, emit: Emit = ignore) -> Scan:
-    """Read all packets of `path` on the clock of a run. `emit` is told the progress, with no rate.
+def scan(path: Path, max_pixels: int, emit: Emit = ignore, until: int | None = None) -> Scan:
+    """Read all packets of `path` on the clock of a run, or those that are decoded up to pts `until`.
+
+    `emit` is told the progress, with no rate.
 
     Raises InputError if the input cannot be opened, or is no plain file and so can be read only once.
     """
@@ -81,10 +84,47 @@ def scan(path: Path, max_pixels: int, emit: Emit = ignore) -> Scan:
         reading = _Reading(source)
         for packet in packets(source, lambda packet: None, reading.hear):
             if packet.size:
+                if until is not None and packet.dts is not None and packet.dts > until:
+                    break
                 reading.take(packet)
                 if reading.count % TELL_EVERY == 0:
                     emit(Progress(reading.count, source.claims.frames or None, float(source.end), 0.0))
         return reading.result()
+
+
+def parting(scan: Scan) -> Iterator[tuple[int, int]]:
+    """The keyframes but the first that part the pictures before them from those after them: each one's index among the
+    keys, and the frames shown before it.
+
+    All packets before such a key are shown before it. The same may hold of some that follow it at once, its leading
+    pictures; all others that follow are shown after it.
+    """
+    pts = np.frombuffer(scan.pts, np.int64)
+    before = np.maximum.accumulate(pts)
+    after = np.minimum.accumulate(pts[::-1])[::-1]
+    for index, key in enumerate(scan.keys[1:], 1):
+        if before[key.number - 1] >= key.pts:
+            continue
+        rank = key.number + _leading(scan.pts, key)
+        if rank + 1 == len(pts) or after[rank + 1] > key.pts:
+            yield index, rank
+
+
+def _leading(pts: array[int], key: Key) -> int:
+    """Packets right after `key` that are shown before it."""
+    end = key.number + 1
+    while end < len(pts) and pts[end] < key.pts:
+        end += 1
+    return end - key.number - 1
+
+
+def first_entry(scan: Scan, start: int) -> Key | None:
+    """Where decoding begins for what is shown from pts `start` on; None: at the beginning of the input.
+
+    It is a keyframe further back than need be: leading pictures of the nearest may refer to what is before it.
+    """
+    wanted = [] if scan.whole else [index for index, _ in parting(scan) if scan.keys[index].pts <= start]
+    return scan.keys[wanted[-1] - 1] if wanted and wanted[-1] > 1 else None
 
 
 @dataclass
