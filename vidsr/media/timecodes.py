@@ -18,7 +18,7 @@ from ..errors import InputError
 _HEAD = re.compile(r"#\s*time(code|stamp) format v2\s*")
 _BASE = re.compile(r"#\s*time base ([1-9][0-9]*(?:/[1-9][0-9]*)?)\s*")
 _END = re.compile(r"#\s*end ([0-9]+(?:\.[0-9]+)?)\s*")
-_TIME = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
+_TIME = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,12})?")
 _DECIMALS = 9
 """Of a millisecond, so that every time base down to 10**-11 s is found again."""
 LARGEST = 64 << 20
