@@ -17,7 +17,7 @@ LAYERS = [
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
     {"stages"},
-    {"hardware", "account", "ends", "prepare", "sizes"},
+    {"hardware", "account", "ends", "prepare", "sizes", "transparency"},
     {"pipeline", "upscaler"},
     {"jobs", "pictures", "compat"},
     {"api"},

@@ -61,6 +61,7 @@ from .stages.mux import Muxer
 from .stages.reuse import find_held
 from .stages.source import Source, packets
 from .stages.tile import tiles
+from .transparency import Transparency
 
 Packets = Callable[["Run", VideoStream], "Iterator[Packet[Any]]"]
 
@@ -87,6 +88,7 @@ class Run:
     runner: Runtime | None = None
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
+    transparency: Transparency | None = None
 
     @cached_property
     def inference(self) -> Inference:
@@ -147,10 +149,10 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     device = pick_device(options.device)
     tally.emit(Stage("open", str(source.path)))
     accelerate(source, options, device)
-    expected = Expected(source.video.codec_context)
+    expected = Expected(source.decoder)
     carried: deque[Packet[Any]] = deque()
     read = tally.timed("source", packets(source, carried.append, tally.emit))
-    decoded = pictures(expected.watch(read), source.video.codec_context, tally.emit)
+    decoded = pictures(expected.watch(read), source.decoder, tally.emit)
     first, decoded = first_picture(decoded, source.path)
     first = on_host(first)
     check_call(source, first, provisional, options)
@@ -184,12 +186,21 @@ def finished(run: Run) -> Iterator[UpscaledFrame]:
 
 
 def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
-    """Pictures through the network: planes to planes in one go where the device can do that, else stage by stage."""
+    """Pictures through the network, with their transparency beside them where there is some to keep."""
+    if not run.plan.target.alpha:
+        return _coloured(run, works)
+    run.transparency = Transparency(run)
+    return run.tally.timed("alpha", run.transparency.beside(works, partial(_coloured, run)))
+
+
+def _coloured(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
+    """Colours through the network: planes to planes in one go where the device can do that, else stage by stage."""
     plan, timed = run.plan, run.tally.timed
     source, target, engine = plan.source, plan.target, plan.engine
-    dither = target.layout.depth < source.layout.depth
-    to_tensor = ToRGB(source.layout, source.color, device=engine.device)
-    from_tensor = FromRGB(target.layout, target.color, device=engine.device, dither=dither)
+    given, wanted = source.layout.colours, target.layout.colours
+    dither = wanted.depth < given.depth
+    to_tensor = ToRGB(given, source.color, device=engine.device)
+    from_tensor = FromRGB(wanted, target.color, device=engine.device, dither=dither)
 
     def stages(works: Iterable[Work]) -> Iterator[UpscaledFrame]:
         singles = timed(
@@ -203,9 +214,9 @@ def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
     fused = run.inference.runner
     if not (isinstance(fused, Fused) and _is_plain(plan)):
         return stages(works)
-    fused.bind(source.layout, source.color, target.layout, target.color, dither=dither)
+    fused.bind(given, source.color, wanted, target.color, dither=dither)
     fits = fused.cache_bytes(source.height, source.width) <= engine.cache
-    depth = target.layout.depth if plan.surfaces else None
+    depth = wanted.depth if plan.surfaces else None
     run.direct = Direct(fused, to_tensor, engine.reuse and fits, stages, run.inference, run.tally.emit, depth)
     return timed("infer", run.direct.frames(works))
 
@@ -298,7 +309,8 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
             output.close()
         raise
-    sent = Sent(plan.target.width, plan.target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
+    target, counted = plan.target, (run.tally.pts, kinds, muxer.counts, muxer.first)
+    sent = Sent(target.width, target.height, base, *counted, alpha=target.alpha)
     return sent, streams
 
 

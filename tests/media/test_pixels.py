@@ -36,7 +36,7 @@ def random_frame(name: str, width: int, height: int, depth: int, shift: int = 0)
     [("gbrap", 8), ("gbrap10le", 10), ("gbrap12le", 12), ("gbrap16le", 16), ("yuva420p", 8), ("yuva444p10le", 10)],
 )
 def test_transparency_changes_nothing_of_the_colours(name: str, depth: int, width: int, height: int) -> None:
-    frame, layout = random_frame(name, width, height, depth), layout_of(name)
+    frame, layout = random_frame(name, width, height, depth), layout_of(name).colours
     order = (2, 0, 1) if layout.family == "rgb" else (0, 1, 2)
     for plane, index, size in zip(planes_of(frame, layout), order, layout.plane_sizes(width, height), strict=True):
         assert np.array_equal(plane, samples(frame.planes[index], *size, layout.dtype))
