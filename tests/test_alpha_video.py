@@ -186,9 +186,11 @@ def test_reuse_changes_no_code(tmp_path: Path, real: None, passes: int, way: Any
 
 def test_what_is_opaque_costs_no_pass_and_stays_opaque(tmp_path: Path, seen: list[bool]) -> None:
     source = make_alpha_clip(tmp_path / "in.mkv", [*OPAQUE[:2], FRAMES[2], OPAQUE[1], OPAQUE[0]])
-    upscale(source, tmp_path / "out.mkv", codec="ffv1", reuse="off")
+    report = upscale(source, tmp_path / "out.mkv", codec="ffv1", reuse="off")
     assert sum(seen) == 1
     assert seen.count(False) == 5
+    stages = list(report.stages)
+    assert stages[stages.index("assemble") + 1] == "alpha"
     opaque = [bool((alpha == 1).all()) for alpha in alphas(tmp_path / "out.mkv")]
     assert opaque == [True, True, False, True, True]
 

@@ -52,8 +52,8 @@ class Transparency:
         last = find_held((_part(work, slice(-1, None)) for work in other), mode, self._from)
         lanczos = self._run.plan.options.alpha_upsampler == "lanczos"
         alphas = self._resized(last) if lanczos else self._upscaled(last)
-        for picture, (alpha,) in zip(colours(first), alphas, strict=True):
-            yield replace(picture, planes=(*picture.planes, alpha))
+        pairs = zip(colours(first), alphas, strict=True)
+        return (replace(picture, planes=(*picture.planes, alpha)) for picture, (alpha,) in pairs)
 
     def _upscaled(self, works: Iterable[Work]) -> Iterator[tuple[Plane, ...]]:
         """Through the network from the first picture on that needs it; later ones that do not ride along as held."""

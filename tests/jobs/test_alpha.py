@@ -36,13 +36,14 @@ def vp9(path: Path, every: int) -> Path:
     return make_alpha_clip(path, FRAMES, "libvpx-vp9", "yuva420p", options=words)
 
 
-@pytest.mark.parametrize("codec", ["vp9", "ffv1", "prores"])
-@pytest.mark.parametrize("way", ["model", "lanczos"])
+@pytest.mark.parametrize(
+    ("codec", "way"), [("vp9", "model"), ("ffv1", "model"), ("ffv1", "lanczos"), ("prores", "model")]
+)
 def test_sharded_equals_unsharded(tmp_path: Path, codec: Any, way: Any) -> None:
     source = vp9(tmp_path / "in.webm", 6)
     choices: Any = {"codec": codec, "alpha_upsampler": way, "precision": "fp32"}
     whole = pipeline.run(source, tmp_path / "whole.mkv", Options(**choices), ignore)
-    [cut] = run.upscale([(source, tmp_path / "cut.mkv")], Options(**choices, shards=4), ignore)
+    [cut] = run.upscale([(source, tmp_path / "cut.mkv")], Options(**choices, shards=3), ignore)
     assert isinstance(cut, Report)
     assert list(cut.pts) == list(whole.pts)
     assert cut.verified == whole.verified
