@@ -7,16 +7,19 @@ what matters.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from vidsr import Upscaler, pipeline, upscale, upscaler
 from vidsr.errors import UsageError, VerificationError
 from vidsr.frames import PixelLayout
+from vidsr.hardware import accelerate
 from vidsr.media.alpha_streams import alpha_beside
 from vidsr.media.claims import probe
 from vidsr.options import Options
@@ -24,6 +27,7 @@ from vidsr.pipeline import plan_only
 from vidsr.prepare import describe
 from vidsr.stages.encode import Encoding
 from vidsr.stages.infer import Inference
+from vidsr.stages.source import open_source
 
 from .alpha_clips import cutout, make_alpha_clip, read_planes
 from .fakes import Repeater
@@ -316,6 +320,30 @@ def test_plan_and_probe_tell_of_it(tmp_path: Path) -> None:
     opaque = make_alpha_clip(tmp_path / "opaque.webm", OPAQUE, "libvpx-vp9", "yuv420p")
     assert "alpha" not in probe(opaque).streams[0]
     assert "alpha" not in describe(plan_only(opaque, tmp_path / "out.webm", Options(), lambda event: None))
+
+
+def test_nvdec_does_not_decode_what_has_its_transparency_beside_it(tmp_path: Path) -> None:
+    path = make_alpha_clip(tmp_path / "in.webm", FRAMES, "libvpx-vp9", "yuva420p")
+    with closing(open_source(path, 1 << 20)) as source:
+        accelerate(source, Options(hwaccel="cuda", device="cuda"), torch.device("cuda:0"))
+        assert source.decoder.name == "libvpx-vp9"
+        assert source.notes[0].text.endswith("decoded in software, NVDEC passes over transparency")
+        accelerate(source, Options(alpha="drop"), torch.device("cpu"))
+        assert source.decoder is source.video.codec_context
+
+
+def test_damage_is_told_of_the_transparency_too(tmp_path: Path) -> None:
+    path = make_alpha_clip(tmp_path / "in.webm", [*FRAMES, *OPAQUE], "libvpx-vp9", "yuva420p")
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        beside = [alpha_beside(packet) for packet in container.demux(video=0) if packet.size]
+    place = data.index(beside[2])
+    data[place : place + 4] = bytes(4)
+    path.write_bytes(data)
+    report = upscale(path, tmp_path / "out.webm")
+    assert (report.frames_out, report.exit_code) == (6, 7)
+    assert report.repeated
+    assert upscale(path, tmp_path / "colours.webm", alpha="drop").exit_code == 0
 
 
 def test_one_picture_without_its_transparency_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
