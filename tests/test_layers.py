@@ -17,7 +17,7 @@ LAYERS = [
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
     {"stages"},
-    {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes"},
+    {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes", "transparency"},
     {"pipeline", "upscaler"},
     {"jobs", "pictures", "compat"},
     {"api"},

@@ -144,10 +144,12 @@ def test_a_profile_that_is_not_kept_is_told(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "out" / "1.png", LIMIT).metadata.icc == ICC["RGB "]
 
 
-def test_transparency_is_declared(tmp_path: Path) -> None:
+def test_transparency_is_kept_or_declared(tmp_path: Path) -> None:
     frames(tmp_path / "in", channels=4)
-    report = run(tmp_path / "in" / "%03d.png", tmp_path / "out.mkv", in_rate="25", codec="ffv1")
+    report = run(tmp_path / "in" / "%03d.png", tmp_path / "out.mkv", in_rate="25", codec="x264")
     assert any("transparency" in note for note in report.notes)
+    report = run(tmp_path / "in" / "%03d.png", tmp_path / "kept.mkv", in_rate="25", codec="ffv1")
+    assert not any("transparency" in note for note in report.notes)
 
 
 def test_a_rate_is_asked_for(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from .record import Report, Tally
 if TYPE_CHECKING:
     from .pipeline import Run
     from .prepare import Plan
+    from .stages.infer import Inference
 
 MAX_DOUBTS = 5
 """Gaps that may be meant and are told one by one."""
@@ -81,16 +82,23 @@ def _tell_gaps(run: Run) -> None:
 def settle(run: Run) -> None:
     """Note in the run's tally what was counted elsewhere: at the decoder and at the network."""
     tally, inference, direct = run.tally, run.inference, run.direct
-    costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
-    done = sum(cost * each.work for cost, each in zip(costs, run.passes, strict=True)) / sum(costs)
-    tally.computed = done + (direct.work if direct else 0.0)
+    tally.computed = _work(run, run.passes) + (direct.work if direct else 0.0)
     tally.kept = direct.kept if direct else inference.kept
+    if run.transparency and run.plan.options.alpha_upsampler == "model":  # a whole picture is colours and alpha
+        tally.computed = (tally.computed + _work(run, run.transparency.passes)) / 2
+        tally.kept += sum(each.kept for each in run.transparency.passes)
     if run.retimer:
         tally.inserted, tally.removed = run.retimer.inserted, run.retimer.removed
         what = f"{tally.inserted} frames shown again, {tally.removed} left out"
         tally.emit(Notice(f"--fps {run.plan.options.fps}: {what}"))
     tally.frames_in = run.decoder.frames_in if run.excerpt.whole else tally.came_in
     tally.runtime, tally.precision = inference.runner.name, inference.runner.precision
+
+
+def _work(run: Run, passes: list[Inference]) -> float:
+    """What all `passes` computed, in whole pictures; none, where there was nothing to do yet."""
+    costs = [run.plan.network.scale ** (2 * number) for number in range(len(run.passes))]  # pixels of each pass
+    return float(sum(cost * each.work for cost, each in zip(costs, passes, strict=False)) / sum(costs))
 
 
 def report_of(plan: Plan, tally: Tally, streams: tuple[dict[str, Any], ...], verified: tuple[str, ...]) -> Report:

@@ -5,9 +5,9 @@ Shape letters, used as suffixes and in docstrings everywhere:
     C  channels, RGB order    h, w  height and width of a subsampled chroma plane
     s  scale of the network
 
-Planes are NumPy arrays, one per component, in the order Y U V, or R G B, or Y alone. They are uint8 up to 8 bits
-and uint16 in native byte order above, with the value in the low bits. Time is an integer pts in units of the
-stream's time base; a duration of 0 means unknown.
+Planes are NumPy arrays, one per component, in the order Y U V, or R G B, or Y alone, then alpha if there is one. They
+are uint8 up to 8 bits and uint16 in native byte order above, with the value in the low bits. Time is an integer pts in
+units of the stream's time base; a duration of 0 means unknown.
 """
 
 from __future__ import annotations
@@ -34,13 +34,20 @@ class PixelLayout:
     """How the components of a picture are stored, without the padding and packing of a particular pixel format.
 
     `depth` is in bits per component, 8 to 16. `log2_w` and `log2_h` say by how many powers of two the chroma planes
-    are smaller than the luma plane: 4:2:0 is (1, 1), 4:2:2 is (1, 0), 4:4:4, RGB and gray are (0, 0).
+    are smaller than the luma plane: 4:2:0 is (1, 1), 4:2:2 is (1, 0), 4:4:4, RGB and gray are (0, 0). `alpha` says that
+    a last plane holds the transparency: straight, of the size of the first plane, 0 … `peak` whatever the range is.
     """
 
     family: Literal["yuv", "rgb", "gray"]
     depth: int = 8
     log2_w: int = 0
     log2_h: int = 0
+    alpha: bool = False
+
+    @property
+    def colours(self) -> PixelLayout:
+        """The layout of the planes without alpha."""
+        return replace(self, alpha=False) if self.alpha else self
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -53,10 +60,9 @@ class PixelLayout:
 
     def plane_sizes(self, width: int, height: int) -> tuple[tuple[int, int], ...]:
         """(height, width) of each plane; chroma sizes are rounded up, as in FFmpeg."""
-        if self.family == "gray":
-            return ((height, width),)
-        small = (-(-height >> self.log2_h), -(-width >> self.log2_w))
-        return ((height, width), small, small)
+        whole, small = (height, width), (-(-height >> self.log2_h), -(-width >> self.log2_w))
+        colours = (whole,) if self.family == "gray" else (whole, small, small)
+        return (*colours, whole) if self.alpha else colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,7 @@ class VideoTraits:
     orientation: Orientation = field(default_factory=Orientation)
     interlaced: bool = False
     alpha: bool = False
+    """The stream has transparency; whether it is decoded and kept is said by `layout`."""
     hdr: HdrStatic | None = None
 
     def upright(self) -> VideoTraits:

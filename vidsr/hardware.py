@@ -1,4 +1,4 @@
-"""What `--hwaccel` comes to: whether NVDEC decodes the input, and on which GPU NVENC finds finished pictures."""
+"""What decodes the input, NVDEC where `--hwaccel` asks for it, and on which GPU NVENC finds finished pictures."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from av.codec.hwaccel import HWAccel
 from av.video.stream import VideoStream
 
 from .events import ignore
+from .media.alpha_streams import alpha_decoder
 from .media.encoders import Encoder
 from .media.hwaccel import (
     Stream,
@@ -29,14 +30,16 @@ from .stages.source import Source, open_source, packets
 
 
 def accelerate(source: Source, options: Options, device: torch.device) -> None:
-    """Let NVDEC decode `source`, of which nothing was read yet, where --hwaccel asks for it and the stream allows.
+    """Settle what decodes `source`, of which nothing was read yet: NVDEC where --hwaccel asks for it and the stream
+    allows, and a decoder that gives the transparency where there is some to keep that others pass over.
 
     Raises UsageError or DeviceError where that can be of no use to the network on `device`, or has no driver.
     """
     check_hwaccel(options, str(device))
+    source.with_alpha = alpha_decoder(source.video) if options.alpha == "keep" else None
     if options.hwaccel == "cuda":
         stream = Stream.of(source.video)
-        why = obstacle(stream, options.deinterlace)
+        why = "NVDEC passes over transparency" if source.with_alpha else obstacle(stream, options.deinterlace)
         if not source.path.is_file():
             why = "an input that is no file can be opened only once"
         source.notes = (decoder_note(why or _tried(source, stream, options, _numbered(device))),)

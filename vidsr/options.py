@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .errors import UsageError, near_miss
 
 Codec = Literal[
-    "x264", "x265", "svt-av1", "vp9", "ffv1", "prores",
+    "x264", "x265", "svt-av1", "vp9", "ffv1", "prores", "png", "qtrle", "utvideo",
     "h264-nvenc", "hevc-nvenc", "av1-nvenc", "h264-qsv", "hevc-qsv", "av1-qsv", "h264-amf", "hevc-amf", "av1-amf",
 ]  # fmt: skip
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
@@ -83,7 +83,8 @@ class Options(BaseModel):
     everything; near:T takes differences of up to T codes of 8 bits for none."""
 
     codec: Annotated[Codec | None, Flag("--codec", "Video", "NAME")] = None
-    """Video encoder; x264 for mp4, mov and mkv, vp9 for webm when not given."""
+    """Video encoder; when not given x264 for mp4, mov and mkv, vp9 for webm, and where there is transparency one that
+    holds it, if the container has one."""
     crf: Annotated[float | None, Field(ge=0, le=63), Flag("--crf", "Video", "F")] = None
     """Quality of the encoder, lower is better; each encoder has its own default."""
     encoder_preset: Annotated[str | None, Flag("--encoder-preset", "Video", "NAME")] = None
@@ -143,7 +144,7 @@ class Options(BaseModel):
     webm; mkv where -o is - and nothing else is said."""
 
     alpha: Annotated[Literal["keep", "drop"], Flag("--alpha", "Pictures", "KIND")] = "keep"
-    """Transparency: keep upscales it too, drop leaves it out."""
+    """Transparency of pictures and of video: keep upscales it too where the output can hold it, drop leaves it out."""
     alpha_upsampler: Annotated[Literal["model", "lanczos"], Flag("--alpha-upsampler", "Pictures", "KIND")] = "model"
     """How transparency is upscaled: by the network as a gray picture, or by Lanczos."""
     suffix: Annotated[str | None, Field(pattern=r"^[^/\\\x00]*$"), Flag("--suffix", "Pictures", "TEXT")] = None

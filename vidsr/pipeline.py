@@ -68,6 +68,7 @@ from .stages.retime import Retimer
 from .stages.reuse import find_held
 from .stages.source import Source, packets
 from .stages.tile import tiles
+from .transparency import Transparency
 
 Packets = Callable[["Run", VideoStream], "Iterator[Packet[Any]]"]
 
@@ -96,6 +97,7 @@ class Run:
     runner: Runtime | None = None
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
+    transparency: Transparency | None = None
 
     @cached_property
     def retimer(self) -> Retimer | None:
@@ -167,14 +169,13 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     accelerate(source, options, device)
     excerpt = excerpt_of(options, source)
     tell = excerpt.heard(tally.emit)
-    expected = Expected(source.video.codec_context)
+    expected = Expected(source.decoder)
     carried: deque[Packet[Any]] = deque()
     carry = carried.append if excerpt.whole else excerpt.cut.keeping(carried.append)
-    read = excerpt.entered(
-        tally.timed("source", packets(source, carry, tell, expected.owe)), source, options.max_pixels
-    )
+    read = tally.timed("source", packets(source, carry, tell, expected.owe))
+    read = excerpt.entered(read, source, options.max_pixels)
     expected.amid = excerpt.start is not None
-    decoded = excerpt.led(pictures(expected.watch(read), source.video.codec_context, tell))
+    decoded = excerpt.led(pictures(expected.watch(read), source.decoder, tell))
     first, decoded = first_picture(decoded, source.path)
     first, decoded = on_host(first), chain(excerpt.lead, decoded)
     check_call(source, first, provisional, options)
@@ -213,12 +214,21 @@ def finished(run: Run) -> Iterator[UpscaledFrame]:
 
 
 def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
-    """Pictures through the network: planes to planes in one go where the device can do that, else stage by stage."""
+    """Pictures through the network, with their transparency beside them where there is some to keep."""
+    if not run.plan.target.alpha:
+        return _coloured(run, works)
+    run.transparency = Transparency(run)
+    return run.tally.timed("alpha", run.transparency.beside(works, partial(_coloured, run)))
+
+
+def _coloured(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
+    """Colours through the network: planes to planes in one go where the device can do that, else stage by stage."""
     plan, timed = run.plan, run.tally.timed
     source, target, engine = plan.source, plan.target, plan.engine
-    dither = target.layout.depth < source.layout.depth
-    to_tensor = ToRGB(source.layout, source.color, device=engine.device)
-    from_tensor = FromRGB(target.layout, target.color, device=engine.device, dither=dither)
+    given, wanted = source.layout.colours, target.layout.colours
+    dither = wanted.depth < given.depth
+    to_tensor = ToRGB(given, source.color, device=engine.device)
+    from_tensor = FromRGB(wanted, target.color, device=engine.device, dither=dither)
 
     def stages(works: Iterable[Work]) -> Iterator[UpscaledFrame]:
         singles = timed(
@@ -232,9 +242,9 @@ def _upscaled(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
     fused = run.inference.runner
     if not (isinstance(fused, Fused) and _is_plain(plan)):
         return stages(works)
-    fused.bind(source.layout, source.color, target.layout, target.color, dither=dither)
+    fused.bind(given, source.color, wanted, target.color, dither=dither)
     fits = fused.cache_bytes(source.height, source.width) <= engine.cache
-    depth = target.layout.depth if plan.surfaces else None
+    depth = wanted.depth if plan.surfaces else None
     run.direct = Direct(fused, to_tensor, engine.reuse and fits, stages, run.inference, run.tally.emit, depth)
     return timed("infer", run.direct.frames(works))
 
@@ -334,7 +344,8 @@ def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
         raise
     finally:
         stack.close()
-    sent = Sent(plan.target.width, plan.target.height, base, run.tally.pts, kinds, muxer.counts, muxer.first)
+    target, counted = plan.target, (run.tally.pts, kinds, muxer.counts, muxer.first)
+    sent = Sent(target.width, target.height, base, *counted, alpha=target.alpha)
     return sent, streams
 
 

@@ -22,8 +22,9 @@ from .media.animations import ANIMATIONS
 from .media.carry import carried_metadata
 from .media.color import for_layout, resolve
 from .media.containers import KEPT, spoken
+from .media.encoder_alpha import Coding, choose_coding
 from .media.encoder_options import check_opens, settings
-from .media.encoders import Encoder, choose, keeps_aspect, output_format, size_rule
+from .media.encoders import Encoder, keeps_aspect, size_rule
 from .media.files import KINDS, as_pictures
 from .media.folder import check_pattern, output_pattern
 from .media.forms import Outlet, outlet_of
@@ -148,10 +149,9 @@ def _check_report(report: Path, input: Path, output: Path) -> None:
 def check_call(source: Source, first: av.VideoFrame, output: Path, options: Options) -> None:
     """Refuse what can be refused without a network: the encoder's words, and streams the container cannot hold."""
     outlet = _outlet(output, options)
-    encoder = choose(options.codec, outlet.container)
     stored, _ = _resolved(first, source, options)
-    _, layout, _ = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
-    settings(encoder, options, replace(stored.upright(), layout=layout))
+    coding = _coding(stored, outlet, options)
+    settings(coding.encoder, options, replace(stored.upright(), layout=coding.layout))
     _streams(source, outlet.container, options)
     plan_sound(outlet.container, options)
 
@@ -182,8 +182,10 @@ def make_plan(
     """
     outlet = _outlet(output, options)
     container = outlet.container
-    encoder = choose(options.codec, container)
     stored, notes = _resolved(first, source, options)
+    coding = _coding(stored, outlet, options)
+    encoder, pix_fmt, layout = coding.encoder, coding.pix_fmt, coding.layout
+    stored = replace(stored, layout=replace(stored.layout, alpha=layout.alpha))
     upright = stored.upright()
     square = upright.sample_aspect != 1 and not keeps_aspect(encoder, container)
     if square:
@@ -191,7 +193,6 @@ def make_plan(
         notes.append(Notice(f"pixels become square: {other}"))
     sizes = plan_sizes(upright, options, network.scale, square)
     size = sizes.final
-    pix_fmt, layout, said = output_format(encoder, _wanted(stored.layout, options), outlet.pix_fmt)
     origin, offset = first.pts or 0, shift * stored.time_base
     target = _target(upright, layout, _padded(encoder, layout, size), size, options)
     if options.fps is not None:
@@ -226,7 +227,7 @@ def make_plan(
         surfaces=encoder_gpu(options, device, encoder, pix_fmt),
         origin=origin,
         offset=offset,
-        notes=(*notes, *map(Notice, (*said, *kept, *_reasons(*streams, sound), *tiled))),
+        notes=(*notes, *coding.notes, *map(Notice, (*kept, *_reasons(*streams, sound), *tiled))),
     )
 
 
@@ -253,8 +254,9 @@ def _video_tags(source: Source, container: str) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.lower() != "alpha_mode"}
 
 
-def _wanted(layout: PixelLayout, options: Options) -> PixelLayout:
-    return layout if options.bit_depth is None else replace(layout, depth=options.bit_depth)
+def _coding(stored: VideoTraits, outlet: Outlet, options: Options) -> Coding:
+    layout = stored.layout if options.bit_depth is None else replace(stored.layout, depth=options.bit_depth)
+    return choose_coding(layout, options.codec, outlet.container, outlet.pix_fmt)
 
 
 def _padded(encoder: Encoder, layout: PixelLayout, size: tuple[int, int]) -> tuple[int, int]:
@@ -279,8 +281,11 @@ def _resolved(first: av.VideoFrame, source: Source, options: Options) -> tuple[V
         tags = replace(tags, siting=options.chroma_location)
     color, guesses = resolve(tags, traits.layout, traits.width, traits.height, source.video.codec_context.name)
     notes = [*source.notes, *(Notice(f"colour: {guess}", "detail") for guess in guesses)]
-    if traits.alpha:
-        notes.append(Notice("the input has transparency, which is dropped", "warning"))
+    if traits.alpha and not traits.layout.alpha and options.alpha == "keep":
+        notes.append(Notice("the header speaks of transparency, and the first picture has none"))
+    if traits.alpha and options.alpha == "drop":
+        notes.append(Notice("the transparency of the input is left out, as --alpha drop asks"))
+        traits = replace(traits, layout=traits.layout.colours)
     if traits.interlaced:
         fate = "kept as it is, expect combing" if options.deinterlace == "off" else "deinterlaced (bwdif)"
         notes.append(Notice(f"interlaced input: {fate}"))
@@ -306,7 +311,7 @@ def _target(
         color=for_layout(upright.color, upright.layout, layout, padded[0], padded[1]),
         sample_aspect=aspect,
         interlaced=upright.interlaced and options.deinterlace == "off",
-        alpha=False,
+        alpha=layout.alpha,
     )
 
 
@@ -314,10 +319,12 @@ def describe(plan: Plan) -> str:
     """What a run of this plan would do, for people."""
     source, target = plan.source, plan.target
     rate = f", {float(source.rate):.3f} fps" if source.rate else ""
+    kind = f"{source.layout.family} {source.layout.depth} bit{', alpha' if source.alpha else ''}"
+    coded = f"{plan.encoder.name}{' with alpha' if target.alpha else ''}"
     lines = [
-        f"input    {plan.input}  {source.width}x{source.height} {source.layout.family} {source.layout.depth} bit{rate}",
+        f"input    {plan.input}  {source.width}x{source.height} {kind}{rate}",
         f"network  {plan.network.name}, x{plan.network.scale}",
-        f"output   {plan.output}  {target.width}x{target.height} {plan.encoder.name} in {plan.container}",
+        f"output   {plan.output}  {target.width}x{target.height} {coded} in {plan.container}",
         *(f"stream   {stream}" for stream in (*plan.streams, plan.sound) if stream),
         *(f"note     {note.text}" for note in plan.notes),
     ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .events import Emit, Event, Notice, Progress, ignore
+from .media.alpha_streams import alpha_beside
 from .media.claims import Claims
 from .media.keyframes import agree, parameters
 from .media.reorder import is_ordered, sets_of, stated_depth
@@ -173,9 +174,9 @@ class _Reading:
 
     def _enter(self, packet: Packet[Any], pts: int) -> None:
         """Keep a packet that is flagged as a keyframe, if it is one by its bytes as well."""
-        data = bytes(packet)
+        data, beside = bytes(packet), alpha_beside(packet)
         carried = parameters(self._codec, data, self._extradata)
-        if carried is None:
+        if carried is None or (beside and parameters(self._codec, beside, b"") is None):
             return
         self._parameters.add(carried)
         self.keys.append(Key(self.count, pts, packet.dts, packet.size, zlib.crc32(data)))

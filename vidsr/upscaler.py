@@ -18,7 +18,7 @@ import numpy as np
 from .errors import DeviceError, UsageError
 from .events import Emit, Notice, ignore
 from .frames import ColorTags, Orientation, PixelLayout, Plane, RawFrame, VideoTraits
-from .media.alpha import is_opaque, peak_of, resized_alpha
+from .media.alpha import is_even, resized_alpha
 from .media.arrays import Array, Kind
 from .models.load import load_model
 from .options import parse
@@ -120,7 +120,8 @@ class Upscaler:
         multiplied by it. The colour of wholly transparent pixels becomes that of the visible ones around them.
 
         `scale` is the network's own when None; other sizes are resampled from its result in float32. `size` is the
-        final (width, height) instead. `alpha` "drop" leaves the last channel out. An opaque alpha costs nothing.
+        final (width, height) instead. `alpha` "drop" leaves the last channel out. An alpha that is the same everywhere,
+        such as an opaque one, costs nothing.
 
         Raises UsageError for other arrays, DeviceError when the smallest step does not fit in memory.
         """
@@ -238,8 +239,8 @@ class Upscaler:
             yield result
 
     def _alpha(self, plane: Plane, kind: Kind, sizes: Sizes, way: Alpha) -> Plane:
-        if is_opaque(plane):
-            return np.full(sizes.final[::-1], peak_of(kind.dtype), kind.dtype)
+        if is_even(plane):
+            return np.full(sizes.final[::-1], plane[0, 0], kind.dtype)
         if way == "lanczos":
             return resized_alpha(plane, sizes.final)
         [(result,)] = self._planes([(plane,)], kind, True, sizes, "off")

@@ -314,8 +314,10 @@ def test_short_clips_of_x265_have_sound_decoding_times(count: int) -> None:
             output.mux(packets)
 
 
-def test_formats_leave_out_alpha_and_surfaces() -> None:
-    assert not {"yuva420p", "bgra", "yuvj420p"} & set(formats(ENCODERS["ffv1"]))
+def test_formats_leave_out_alpha_that_is_lost_and_surfaces() -> None:
+    assert {"yuva420p", "bgra"} < set(formats(ENCODERS["ffv1"]))
+    assert not {"yuvj420p", "pal8"} & {*formats(ENCODERS["ffv1"]), *formats(ENCODERS["png"])}
+    assert not any(layout.alpha for layout in formats(ENCODERS["x265"]).values()), "it lists some and refuses them"
     for name in filter(available, ENCODERS):
         assert not {"cuda", "qsv", "amf"} & set(formats(ENCODERS[name]))
 

@@ -14,6 +14,7 @@ from vidsr.stages.reuse import BLOCK, find_held, steadied
 
 YUV = PixelLayout("yuv", 8, 1, 1)
 LAYOUTS = [YUV, PixelLayout("yuv", 10, 1, 0), PixelLayout("rgb", 8), PixelLayout("gray", 12)]
+LAYOUTS += [PixelLayout("yuv", 8, 1, 1, alpha=True), PixelLayout("gray", 8, alpha=True)]
 
 
 def frames(values: list[int]) -> list[RawFrame]:

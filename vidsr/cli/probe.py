@@ -41,5 +41,5 @@ def _text(claims: dict[str, Any]) -> str:
 
 def _row(stream: dict[str, Any], end: float | None) -> tuple[str, ...]:
     details = {key: value for key, value in stream.items() if key not in ("index", "kind", "codec") and value}
-    shown = ", ".join(f"{key} {value}" for key, value in details.items())
+    shown = ", ".join(key if value is True else f"{key} {value}" for key, value in details.items())
     return str(stream["index"]), str(stream["kind"]), str(stream["codec"]), clock(end) if end else "", shown

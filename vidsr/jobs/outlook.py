@@ -27,7 +27,8 @@ def outlook(plan: Plan, options: Options, *, cut: bool) -> list[str]:
     cuts = plan_of(found, shards, segment_frames(plan.engine.device.type, plan.source.width, plan.source.height))
     lengths = [span.frames for span in cuts.spans]
     devices = devices_for(options)
-    seconds = cuts.frames * seconds_per_frame(plan) / len(devices)
+    each = 2 if plan.target.alpha and options.alpha_upsampler == "model" else 1  # alpha is a picture of its own
+    seconds = cuts.frames * each * seconds_per_frame(plan) / len(devices)
     longest = f" of {min(lengths)} to {max(lengths)} frames" if len(lengths) > 1 else ""
     why = f", not cut: {cuts.whole}" if cut and cuts.whole else ""
     return [

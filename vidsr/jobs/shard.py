@@ -239,7 +239,7 @@ def _watched(read: Iterator[Packet[Any]], cancel: Cancel) -> Iterator[Packet[Any
 
 def _run(film: Opened, source: Source, tally: Tally, cancel: Cancel, read: Iterator[Packet[Any]]) -> Run:
     """A run of the film on the packets `read` of its video."""
-    plan, context = film.plan, source.video.codec_context
+    plan, context = film.plan, source.decoder
     expected = Expected(context)
     shown = pictures(expected.watch(read), context, tally.emit)
     decoder = Decoder(plan.source, plan.options.deinterlace, tally.emit)

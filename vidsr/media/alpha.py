@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import cv2
@@ -16,9 +17,9 @@ def peak_of(dtype: np.dtype[Any]) -> float:
     return float(np.iinfo(dtype).max) if dtype.kind == "u" else 1.0
 
 
-def is_opaque(alpha: Array) -> bool:
-    """Whether no pixel of H W is transparent at all."""
-    return bool((alpha >= peak_of(alpha.dtype)).all())
+def is_even(alpha: Array) -> bool:
+    """Whether all pixels of H W are as transparent as the first, so that nothing is there to upscale."""
+    return bool(alpha[0, 0] == alpha[-1, -1] and (alpha == alpha[0, 0]).all())
 
 
 def bled(colour: Array, alpha: Array) -> Array:
@@ -40,6 +41,23 @@ def bled(colour: Array, alpha: Array) -> Array:
     return result
 
 
+def bled_planes(planes: tuple[Array, ...]) -> tuple[Array, ...]:
+    """`bled` for the planes of a picture, chroma of any size, of which the last is alpha.
+
+    Chroma counts as visible where any of the pixels is that it belongs to. What averaging gives is the same for YUV as
+    for RGB, of which it is a linear function.
+    """
+    *colours, alpha = planes
+    if alpha.all() or not alpha.any():
+        return planes
+    result: list[Array] = []
+    for shape, group in groupby(colours, lambda plane: plane.shape):
+        same = alpha.shape == shape
+        seen = alpha if same else cv2.resize(alpha.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA)
+        result.extend(np.moveaxis(bled(np.stack(list(group), axis=-1), seen), -1, 0))
+    return (*map(np.ascontiguousarray, result), alpha)
+
+
 def _spread(colour: Array, weight: Array) -> Array:
     """Colours, H W C and multiplied by their `weight`, made known everywhere: where it is 0 from half the size."""
     known = weight > 0
@@ -57,12 +75,15 @@ def _resized(colour: Array, size: tuple[int, int], kernel: int) -> Array:
     return cv2.resize(colour, size, interpolation=kernel).reshape(size[1], size[0], -1)
 
 
-def resized_alpha(alpha: Array, size: tuple[int, int]) -> Array:
-    """H W at `size` (width, height), same dtype: Lanczos with 8 taps, the mean of the area where it becomes smaller."""
+def resized_alpha(alpha: Array, size: tuple[int, int], peak: float | None = None) -> Array:
+    """H W at `size` (width, height), same dtype: Lanczos with 8 taps, the mean of the area where it becomes smaller.
+
+    `peak` is the value of opaque; that of the dtype when not given.
+    """
     smaller = size[0] < alpha.shape[1] or size[1] < alpha.shape[0]
     exact = alpha.astype(np.float32)
     result = cv2.resize(exact, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4)
-    result = result.clip(0, peak_of(alpha.dtype))
+    result = result.clip(0, peak_of(alpha.dtype) if peak is None else peak)
     return (np.rint(result) if alpha.dtype.kind == "u" else result).astype(alpha.dtype)
 
 

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from .alpha_streams import carries_alpha
 from .libav import is_cover, main_video, open_input
 from .structure import structure_fault
 
@@ -119,6 +120,7 @@ def describe_stream(stream: Stream) -> dict[str, Any]:
         known |= {"kind": "cover"} if is_cover(stream) else {}
         known |= {"size": f"{stream.codec_context.width}x{stream.codec_context.height}"} if stream.codec_context else {}
         known |= {"rate": str(stream.average_rate) if stream.average_rate else None}
+        known |= {"alpha": True} if carries_alpha(stream) else {}
     if stream.type == "audio" and stream.codec_context:
         known |= {"rate": stream.codec_context.sample_rate, "channels": stream.codec_context.channels}  # type: ignore[attr-defined]
     return known | {"language": stream.language, "title": stream.metadata.get("title")}

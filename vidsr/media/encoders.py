@@ -21,8 +21,9 @@ from ..options import Codec
 from .animations import APNG, GIF
 from .containers import holds, spoken
 from .files import KINDS, depth_of, layouts
+from .image_formats import Format
 from .palette import FORMAT as PALETTE
-from .pixels import format_of, has_alpha, layout_of
+from .pixels import PALETTES, format_of, has_alpha, layout_of
 from .plain import RAW, Y4M, raw_formats, y4m_formats
 
 _X26X = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -39,7 +40,8 @@ class Encoder:
     `quality_key` is the option that takes --crf, `quality_range` what it allows, `quality` our default.
     `preset_key`, `presets` and `preset` are the same for --encoder-preset. `fixed` are options that are always set.
     `max_depth` is the deepest the encoder really codes, whatever formats it takes. `even` says that the sides must be
-    multiples of the chroma subsampling; `least` is the smallest side.
+    multiples of the chroma subsampling; `least` is the smallest side. `alpha` says that it codes transparency in the
+    formats that have it, instead of passing over it.
     """
 
     name: str
@@ -56,10 +58,11 @@ class Encoder:
     even: bool = False
     least: int = 1
     lossless: bool = False
+    alpha: bool = False
 
     @property
     def codec(self) -> str:
-        """FFmpeg's name of the coded format: h264, hevc, av1, vp9, ffv1 or prores."""
+        """FFmpeg's name of the coded format, such as h264, hevc or prores."""
         return LibavCodec(self.libav, "w").canonical_name
 
     def fits(self, container: str) -> bool:
@@ -91,9 +94,12 @@ _ALL = (
     Encoder("x264", "libx264", "crf", 17, (0, 51), "preset", "medium", _X26X, (), "x264-params", 10, True),
     Encoder("x265", "libx265", "crf", 19, (0, 51), "preset", "medium", _X26X, (), "x265-params", 12, True, 16),
     Encoder("svt-av1", "libsvtav1", "crf", 22, (0, 63), "preset", "6", _SVT_PRESETS, (), "svtav1-params", 10, least=4),
-    Encoder("vp9", "libvpx-vp9", "crf", 22, (0, 63), "cpu-used", "2", _VP9_SPEEDS, _VP9_FIXED, max_depth=12),
-    Encoder("ffv1", "ffv1", fixed=_FFV1_FIXED, lossless=True),
-    Encoder("prores", "prores_ks", preset_key="profile", preset="auto", presets=_PRORES, fixed=(("vendor", "apl0"),)),
+    Encoder("vp9", "libvpx-vp9", "crf", 22, (0, 63), "cpu-used", "2", _VP9_SPEEDS, _VP9_FIXED, None, 12, alpha=True),
+    Encoder("ffv1", "ffv1", fixed=_FFV1_FIXED, lossless=True, alpha=True),
+    Encoder("prores", "prores_ks", None, 0, (0, 0), "profile", "auto", _PRORES, (("vendor", "apl0"),), alpha=True),
+    Encoder("png", "png", lossless=True, alpha=True),
+    Encoder("qtrle", "qtrle", lossless=True, alpha=True),
+    Encoder("utvideo", "utvideo", lossless=True, alpha=True),
     *map(_nvenc, ("h264-nvenc", "hevc-nvenc", "av1-nvenc")),
     *map(_qsv, ("h264-qsv", "hevc-qsv", "av1-qsv")),
     *map(_amf, ("h264-amf", "hevc-amf", "av1-amf")),
@@ -102,16 +108,25 @@ ENCODERS: dict[str, Encoder] = {encoder.name: encoder for encoder in _ALL}
 """All encoders by the names of `options.Codec`."""
 
 _DEFAULTS = {"webm": "vp9"}
+_NO_ALPHA = {"libvpx-vp9": ("yuva422p", "yuva444p", "gbrap")}
+"""Formats with transparency that an encoder lists and then refuses."""
+
+
+def _pictures(kind: Format) -> Encoder:
+    alpha = any(layout.alpha for layout in layouts(kind))
+    return Encoder(kind.name, "rawvideo", max_depth=depth_of(kind), lossless=True, alpha=alpha)
+
+
 _PLAIN = {
     Y4M: Encoder("y4m", "rawvideo", lossless=True),
-    RAW: Encoder("raw planes", "rawvideo", lossless=True),
-    **{name: Encoder(kind.name, "rawvideo", max_depth=depth_of(kind), lossless=True) for name, kind in KINDS.items()},
+    RAW: Encoder("raw planes", "rawvideo", lossless=True, alpha=True),
+    **{name: _pictures(kind) for name, kind in KINDS.items()},
 }
 """What stands in the place of an encoder where pictures leave as they are."""
 
 _OWN = {
     GIF: Encoder("gif", "gif", max_depth=8),
-    APNG: Encoder("apng", "apng", fixed=(("pred", "mixed"),), lossless=True),
+    APNG: Encoder("apng", "apng", fixed=(("pred", "mixed"),), lossless=True, alpha=True),
 }
 """Containers of one encoder."""
 
@@ -157,7 +172,7 @@ def choose(codec: str | None, container: str) -> Encoder:
 
 @cache
 def formats(encoder: Encoder) -> dict[str, PixelLayout]:
-    """The pixel formats that `encoder` takes from memory, without alpha, and the layout it codes them in."""
+    """The pixel formats that `encoder` takes from memory, and the layout it codes them in."""
     if encoder is _OWN[GIF]:
         return {PALETTE: layout_of(PALETTE)}
     found: dict[str, PixelLayout] = {}
@@ -166,9 +181,15 @@ def formats(encoder: Encoder) -> dict[str, PixelLayout]:
             layout = layout_of(name)
         except InputError:
             continue  # a surface of the device, or float
-        if not has_alpha(name) and not name.startswith("yuvj") and layout.depth <= encoder.max_depth:
+        if not _is_reduced(name, encoder) and layout.depth <= encoder.max_depth:
             found[name] = layout
     return found
+
+
+def _is_reduced(name: str, encoder: Encoder) -> bool:
+    """Whether `encoder` would make less of format `name` than its layout says, or is told of the same by another."""
+    lost = has_alpha(name) and (not encoder.alpha or name in _NO_ALPHA.get(encoder.libav, ()))
+    return lost or name.startswith("yuvj") or name in PALETTES or "555" in name
 
 
 def _taken(encoder: Encoder) -> Iterable[str]:
@@ -186,16 +207,16 @@ def output_format(
 ) -> tuple[str, PixelLayout, tuple[str, ...]]:
     """The pixel format to encode in, its layout, and what is lost by it, in sentences.
 
-    When none is `asked` for, it is the nearest that the encoder has: the same family, at least the depth and the
-    chroma resolution of `source`. RGB stays RGB only where that is lossless; else it becomes YUV 4:2:0, as players
-    expect. The frame handed to the encoder is planar (`format_of` of the layout); where the encoder wants it packed,
-    libswscale rearranges it without loss. Raises UsageError for a format that the encoder has not.
+    When none is `asked` for, it is the nearest that the encoder has: with alpha or without it as `source`, the same
+    family, at least the depth and the chroma resolution. RGB stays RGB only where that is lossless; else it becomes YUV
+    4:2:0, as players expect. The frame handed to the encoder is planar (`format_of` of the layout); where the encoder
+    wants it packed, libswscale rearranges it without loss. Raises UsageError for a format that the encoder has not.
     """
     if asked is not None:
         return _asked_format(encoder, asked)
     has_gray = any(layout.family == "gray" for layout in formats(encoder).values())
     becomes_yuv = (source.family == "rgb" and not encoder.lossless) or (source.family == "gray" and not has_gray)
-    wanted = PixelLayout("yuv", source.depth, 1, 1) if becomes_yuv else source
+    wanted = PixelLayout("yuv", source.depth, 1, 1, source.alpha) if becomes_yuv else source
     name = min(formats(encoder), key=lambda name: _distance(name, formats(encoder)[name], wanted))
     layout = formats(encoder)[name]
     return name, layout, _losses(encoder, source, layout)
@@ -215,6 +236,8 @@ def _distance(name: str, layout: PixelLayout, wanted: PixelLayout) -> tuple[int,
     coarser = max(0, layout.log2_w - wanted.log2_w) + max(0, layout.log2_h - wanted.log2_h)
     finer = max(0, wanted.log2_w - layout.log2_w) + max(0, wanted.log2_h - layout.log2_h)
     return (
+        layout.alpha != wanted.alpha,
+        layout.family == "gray" != wanted.family,
         layout.family != wanted.family,
         max(0, wanted.depth - layout.depth),
         coarser,
@@ -234,9 +257,14 @@ def _losses(encoder: Encoder, source: PixelLayout, layout: PixelLayout) -> tuple
         notes.append(f"the RGB input is coded as YUV by {encoder.name}; ffv1 keeps RGB")
     if layout.depth < source.depth:
         notes.append(f"{source.depth} bits per sample become {layout.depth}, the most that {encoder.name} has")
-    if source.family == "yuv" and (layout.log2_w > source.log2_w or layout.log2_h > source.log2_h):
+    if is_coarser(layout, source):
         notes.append(f"{encoder.name} has no chroma as fine as the input's; it is coded as {format_of(layout)}")
     return tuple(notes)
+
+
+def is_coarser(layout: PixelLayout, source: PixelLayout) -> bool:
+    """Whether `layout` has less chroma than `source`."""
+    return source.family == "yuv" and (layout.log2_w > source.log2_w or layout.log2_h > source.log2_h)
 
 
 def size_rule(encoder: Encoder, layout: PixelLayout) -> tuple[int, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from ..errors import UsageError
 from ..events import Notice
@@ -27,11 +28,14 @@ def depth_of(kind: Format) -> int:
 
 
 def layouts(kind: Format) -> tuple[PixelLayout, ...]:
-    """The layouts that pictures of a film may have, colours before gray."""
+    """The layouts that pictures of a film may have, colours before gray, without alpha before those with it."""
     depths = [depth for name, depth in (("uint8", 8), ("uint16", 16)) if name in kind.dtypes] or [16]
-    families = ("rgb", "gray") if 1 in kind.channels else ("rgb",)
-    return tuple(PixelLayout(family, depth) for family in families for depth in depths)  # type: ignore[arg-type]
+    able = [channels for channels in _FAMILIES if channels in kind.channels]
+    return tuple(PixelLayout(_FAMILIES[n], depth, alpha=n % 2 == 0) for n in able for depth in depths)
 
+
+_FAMILIES: dict[int, Literal["rgb", "gray"]] = {3: "rgb", 1: "gray", 4: "rgb", 2: "gray"}
+"""By number of channels."""
 
 _SDR = {1, 4, 5, 6, 7, 13, 14, 15}
 """Transfers that pictures are shown with near enough: those of video and of sRGB."""

@@ -18,7 +18,7 @@ from av.video.format import VideoFormat
 from ..errors import InputError
 from ..frames import PixelLayout, Plane, Siting, VideoTraits
 from .pipes import Y4M_MAGIC
-from .pixels import fill_frame, format_of, has_alpha, layout_of
+from .pixels import PALETTES, fill_frame, format_of, layout_of
 
 Y4M, RAW = "yuv4mpegpipe", "rawvideo"
 PLAIN = (Y4M, RAW)
@@ -127,7 +127,7 @@ def y4m_formats() -> tuple[str, ...]:
 
 @cache
 def raw_formats() -> tuple[str, ...]:
-    """The pixel formats that raw output can have: all without transparency whose samples are those of a layout."""
+    """The pixel formats that raw output can have: all whose samples are those of a layout."""
     return tuple(name for name in sorted(FORMATS) if _is_exact(name))
 
 
@@ -137,7 +137,7 @@ def _is_exact(name: str) -> bool:
     except InputError:
         return False
     bits = {component.bits for component in VideoFormat(name).components}
-    return bits == {layout.depth} and not has_alpha(name) and not name.startswith("yuvj") and _is_made(name, layout)
+    return bits == {layout.depth} and name not in PALETTES and not name.startswith("yuvj") and _is_made(name, layout)
 
 
 def _is_made(name: str, layout: PixelLayout) -> bool:
@@ -149,4 +149,4 @@ def _is_made(name: str, layout: PixelLayout) -> bool:
         av.VideoFrame(16, 16, format_of(layout)).reformat(format=name, threads=1)
     except (av.error.FFmpegError, ValueError):
         return False
-    return not (name.startswith("gbrp") and "msb" in name)
+    return not (name.startswith("gbr") and "msb" in name)

@@ -8,6 +8,7 @@ import av
 from av.video.stream import VideoStream
 
 from ..frames import ColorTags, HdrStatic, Orientation, VideoTraits
+from .alpha_streams import is_beside
 from .pixels import has_alpha, layout_of
 
 
@@ -24,7 +25,7 @@ def traits_of(frame: av.VideoFrame, video: VideoStream) -> VideoTraits:
         sample_aspect=Fraction(video.sample_aspect_ratio or 1),
         orientation=orientation_of(side.get("DISPLAYMATRIX", b"")),
         interlaced=frame.interlaced_frame,
-        alpha=has_alpha(frame.format.name) or video.metadata.get("alpha_mode") == "1",
+        alpha=has_alpha(frame.format.name) or is_beside(video),
         hdr=hdr_of(side),
     )
 

@@ -20,8 +20,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..errors import VerificationError
+from .alpha_streams import alpha_beside, alpha_decoder, is_beside
 from .animations import ANIMATIONS, Animation, read_animation
 from .libav import is_cover, reason, weight_of
+from .pixels import has_alpha
 from .subtitles import is_pause
 
 T = TypeVar("T")
@@ -43,6 +45,8 @@ class Sent:
     """Carried packets, or bytes of PCM, by stream of the output."""
     first: dict[int, Fraction] = field(default_factory=dict)
     """Seconds of the first packet of each carried stream."""
+    alpha: bool = False
+    """The pictures have transparency."""
 
 
 def verify(path: Path, sent: Sent, check: Callable[[], None]) -> tuple[str, ...]:
@@ -73,6 +77,7 @@ def _compare(
     shift = _check_carried(packets, first, int(pts[0]) * base, sent)
     _check_picture(container, video, sent)
     said = [f"{len(pts)} frames at their times", "the first picture decoded, of the right size"]
+    said += ["every frame with its transparency"] if sent.alpha else []
     if sent.packets:
         said.append(f"all packets of {len(sent.packets)} carried streams, offset kept{shift}")
     return tuple(said)
@@ -108,6 +113,7 @@ def _scan(
     pts = array("q")  # eight bytes for each frame of a film
     packets: Counter[int] = Counter()
     first: dict[int, Fraction] = {}
+    beside = is_beside(video)
     for packet in container.demux():
         check()
         if packet.size == 0 or _unsent(packet):
@@ -119,6 +125,8 @@ def _scan(
         if packet.stream_index == video.index:
             if packet.is_discard:
                 raise VerificationError(f"output: the frame at {packet.pts} is hidden by the container")
+            if beside and not alpha_beside(packet):
+                raise VerificationError(f"output: the frame at {packet.pts} has no transparency beside it")
             pts.append(packet.pts)
             continue
         packets[packet.stream_index] += weight_of(packet)
@@ -161,9 +169,13 @@ def _in_order(values: Mapping[int, T]) -> list[T]:
 
 def _check_picture(container: InputContainer, video: VideoStream, sent: Sent) -> None:
     container.seek(0)
-    picture = next(container.decode(video), None)
+    decoder = alpha_decoder(video) or video.codec_context
+    packets = (packet if packet.size else None for packet in container.demux(video))
+    picture = next((picture for packet in packets for picture in decoder.decode(packet)), None)
     if picture is None:
         raise VerificationError("output: its first picture cannot be decoded")
+    if sent.alpha and not has_alpha(picture.format.name):
+        raise _difference("pixel format", picture.format.name, "one with transparency")
     if (picture.width, picture.height) != (sent.width, sent.height):
         raise _difference("size", f"{picture.width}x{picture.height}", f"{sent.width}x{sent.height}")
 

@@ -16,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from ..errors import InputError
 from ..events import Concealed, Damaged, Emit, Notice, Repeated
 from ..frames import DevicePicture, Plane, RawFrame, VideoTraits
+from ..media.alpha import bled_planes
 from ..media.deinterlace import Deinterlacer
 from ..media.hwaccel import Picture, is_on_device, on_host, sample_format
 from ..media.libav import reason
@@ -26,7 +27,7 @@ MAX_FAILURES = 64
 """Packets in a row that may fail before the rest of the stream is given up."""
 
 _PICTURE_PER_PACKET = {
-    "h264", "hevc", "av1", "libdav1d", "vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd",
+    "h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9", "mpeg2video", "mjpeg", "ffv1", "prores", "dnxhd",
 }  # fmt: skip
 """Decoders that make exactly one picture of each packet of a progressive stream, so that a missing one is known."""
 
@@ -190,7 +191,8 @@ class Decoder:
         return float(pts * self.traits.time_base)
 
     def _planes(self, picture: av.VideoFrame, pts: int) -> tuple[Plane, ...] | DevicePicture:
-        """The planes of `picture`, in the first picture's size and layout if its own differ.
+        """The planes of `picture`, in the first picture's size and layout if its own differ, with sensible colours
+        where nothing is visible.
 
         A picture on the device stays there unless it has to be adapted.
         """
@@ -204,7 +206,8 @@ class Decoder:
         picture = on_host(picture)
         if form[:2] != (width, height):
             picture = picture.reformat(width=width, height=height, interpolation="BICUBIC", threads=1)
-        return planes_of(picture, self.traits.layout)
+        planes = planes_of(picture, self.traits.layout)
+        return bled_planes(planes) if self.traits.layout.alpha else planes
 
     def _tell_change(self, before: tuple[int, int, str] | None, now: tuple[int, int, str], seconds: float) -> None:
         traits = self.traits

@@ -93,6 +93,6 @@ def _updated(
 
 def _block(number: int, layout: PixelLayout) -> tuple[int, int]:
     """(height, width) of a block in the samples of plane `number`."""
-    if number == 0 or layout.family != "yuv":
+    if number not in (1, 2) or layout.family != "yuv":
         return BLOCK, BLOCK
     return BLOCK >> layout.log2_h, BLOCK >> layout.log2_w

@@ -12,6 +12,7 @@ import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ..errors import InputError
@@ -63,6 +64,13 @@ class Source:
     """Metadata of each picture by its pts, for an output of pictures."""
     siting: Siting | None = None
     """Where its chroma samples lie, as far as its container says it and FFmpeg does not."""
+    with_alpha: VideoCodecContext | None = None
+    """A decoder that gives the transparency too, where the stream's own does not and it is wanted."""
+
+    @property
+    def decoder(self) -> VideoCodecContext:
+        """What decodes its video."""
+        return self.with_alpha or self.video.codec_context
 
     @property
     def end(self) -> Fraction:
