@@ -25,6 +25,7 @@ from vidsr.flow import Flow
 from vidsr.media.sample import make_sample
 from vidsr.options import Options
 from vidsr.record import Tally
+from vidsr.running import Run
 from vidsr.stages.source import open_source
 
 from .common import RESULTS, machine, save, spread
@@ -37,7 +38,7 @@ THREADS = {"decode": ("source", "decode"), "write": ("encode", "mux")}
 
 
 @contextmanager
-def prepared(clip: Path, batch: int, flow: Callable[[Tally], Flow]) -> Iterator[pipeline.Run]:
+def prepared(clip: Path, batch: int, flow: Callable[[Tally], Flow]) -> Iterator[Run]:
     """A run of `vidsr upscale` on `clip`, at twice its size, ready to start."""
     options = Options(device="cpu", batch=batch, reuse="exact", scale=2, precision="fp32")
     tally = Tally(ignore)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vidsr import pipeline
 from vidsr.frames import Batch, PixelLayout, Plane, RawFrame
+from vidsr.running import Run
 from vidsr.stages.encode import Encoding
 from vidsr.stages.mux import Muxer
 
@@ -103,20 +104,20 @@ class NoEncoding(Encoding):
         return frame
 
 
-def no_encoding(job: pipeline.Run) -> NoEncoding:
+def no_encoding(job: Run) -> NoEncoding:
     plan = job.plan
     stream: Any = NoStream(plan.target.time_base)
     target = plan.target
     return NoEncoding(stream, plan.pix_fmt, target.layout, target.width, target.height, target.color)
 
 
-def no_muxer(job: pipeline.Run) -> Muxer:
+def no_muxer(job: Run) -> Muxer:
     """`Muxer` into nothing."""
     output: Any = mock.Mock(mux_one=lambda packet: None)
     return Muxer(output, job.plan.output, lambda packet: [packet], lambda: [], job.tally.emit)
 
 
-def run_without_output(job: pipeline.Run) -> list[float]:
+def run_without_output(job: Run) -> list[float]:
     """Everything but encoding and writing; seconds from the start at which each frame was finished."""
     chain = job.tally.timed("mux", no_muxer(job).write(pipeline.compose(job, no_encoding(job))))
     begun, finished = time.perf_counter(), []
@@ -129,7 +130,7 @@ def run_without_output(job: pipeline.Run) -> list[float]:
     return finished
 
 
-def run_without_pixels(job: pipeline.Run, frames: int, device_seconds: float) -> list[float]:
+def run_without_pixels(job: Run, frames: int, device_seconds: float) -> list[float]:
     """Everything but pixels: `frames` of the job's size; seconds from the start at which each was finished."""
     source, target = job.plan.source, job.plan.target
     pictures = tuple(shared_planes(source.layout, source.width, source.height, value) for value in (16, 235))

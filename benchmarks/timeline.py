@@ -28,6 +28,7 @@ from vidsr.flow import Flow
 from vidsr.media.sample import make_sample, trim
 from vidsr.options import Options
 from vidsr.record import Tally
+from vidsr.running import Run
 from vidsr.stages.source import open_source
 
 from .common import RESULTS, machine, save
@@ -112,7 +113,7 @@ def _direction(name: str) -> str:
     return "upload" if "HtoD" in name else "download" if "DtoH" in name else "copy"
 
 
-def traced(clip: Path, folder: Path, options: Options, write: Callable[[pipeline.Run, Path], Any]) -> dict[str, Any]:
+def traced(clip: Path, folder: Path, options: Options, write: Callable[[Run, Path], Any]) -> dict[str, Any]:
     """One run on `clip`: the lanes of its stages and, on CUDA, of the device's streams. `write` runs the chain."""
     tally = Timeline()
     with closing(open_source(clip, options.max_pixels)) as source:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidsr import Upscaler, pipeline, upscale, upscaler
+from vidsr import Upscaler, muxing, pipeline, upscale, upscaler
 from vidsr.errors import UsageError, VerificationError
 from vidsr.frames import PixelLayout
 from vidsr.hardware import accelerate
@@ -372,14 +372,14 @@ def _bare(packet: Any) -> Any:
 
 
 def test_an_encoder_that_forgets_the_transparency_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made, packed = pipeline.add_video, Encoding._packed
+    made, packed = muxing.add_video, Encoding._packed
 
     def plain(*call: Any) -> Any:
         stream = made(*call)
         stream.codec_context.pix_fmt = "yuv444p10le"
         return stream
 
-    monkeypatch.setattr(pipeline, "add_video", plain)
+    monkeypatch.setattr(muxing, "add_video", plain)
     monkeypatch.setattr(Encoding, "_packed", lambda *call: packed(*call).reformat(format="yuv444p10le"))
     source = make_alpha_clip(tmp_path / "in.mkv", FRAMES)
     with pytest.raises(VerificationError, match=r"pixel format yuv444p.*, sent one with transparency"):

@@ -18,6 +18,7 @@ LAYERS = [
     {"media", "models", "runtime"},
     {"stages"},
     {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes", "transparency"},
+    {"running", "muxing"},
     {"pipeline", "upscaler"},
     {"jobs", "pictures", "compat"},
     {"api"},

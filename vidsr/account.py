@@ -15,8 +15,8 @@ from .numbered import verify_pictures
 from .record import Report, Tally
 
 if TYPE_CHECKING:
-    from .pipeline import Run
     from .prepare import Plan
+    from .running import Run
     from .stages.infer import Inference
 
 MAX_DOUBTS = 5

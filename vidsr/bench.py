@@ -18,8 +18,9 @@ from .events import Emit, Notice, ignore
 from .flow import Flow
 from .media.sample import make_sample, trim
 from .options import Options
-from .pipeline import Run, prepared, write
+from .pipeline import prepared, write
 from .record import Report, Tally
+from .running import Run
 from .runtime import ceilings
 from .runtime.ceilings import Ceiling, synchronize
 from .runtime.device import pick_device

@@ -35,8 +35,8 @@ from .stages.plain import Plain
 from .stages.source import Source, open_source
 
 if TYPE_CHECKING:
-    from .pipeline import Run
     from .prepare import Plan
+    from .running import Run
 
 Written = tuple[Sent, tuple[dict[str, Any], ...]]
 """What was sent to an output, and a description of each of its streams."""

@@ -28,7 +28,7 @@ from .stages.sequence import Pictures, codes_of
 from .stages.source import Source, animated
 
 if TYPE_CHECKING:
-    from .pipeline import Run
+    from .running import Run
 
 _RATE = "such as --in-rate 24 or --in-rate 24000/1001"
 

@@ -9,49 +9,39 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-import av
-from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .account import report_of, settle, verified
-from .ends import Written, finish_animation, opened, sound_of, target_of, write_plain
+from .ends import Written, opened, target_of, write_plain
 from .events import Emit, Progress, Stage
-from .excerpt import Excerpt, excerpt_of
+from .excerpt import excerpt_of
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
 from .hardware import accelerate, surfaces_for
-from .media.animations import muxer_words
-from .media.carry import Carrier
-from .media.claims import describe_stream
-from .media.containers import muxer_options
 from .media.files import KINDS
 from .media.hwaccel import on_host
-from .media.libav import writing
 from .media.palette import FORMAT as PALETTE
 from .media.palette import Palette
-from .media.pipes import CHUNK, Writer, is_stdout, streamed
+from .media.pipes import is_stdout, streamed
 from .media.plain import PLAIN, RAW
 from .media.stdout import stdout_apart
-from .media.verify import Sent, kinds_of
 from .models.load import load_model
+from .muxing import Packets, write_muxed
 from .numbered import write_pictures
 from .options import Options
 from .prepare import Plan, check_call, check_names, make_plan, output_path
 from .record import Report, Tally
-from .runtime.choose import make_runtime
+from .running import Run
 from .runtime.device import pick_device
 from .runtime.fused import Fused
-from .runtime.interface import Runtime
 from .runtime.lanes import computing, make_current
 from .runtime.planes import FromRGB, ToRGB
 from .runtime.transfer import Downloader, Uploader
@@ -62,69 +52,13 @@ from .stages.convert import to_rgb
 from .stages.decode import Decoder, Expected, first_picture, pictures
 from .stages.direct import Direct
 from .stages.encode import Encoding
-from .stages.infer import Inference, clamped
-from .stages.mux import Muxer
-from .stages.retime import Retimer
+from .stages.infer import clamped
 from .stages.reuse import find_held
 from .stages.source import Source, packets
-from .stages.tile import tiles
 from .transparency import Transparency
-
-Packets = Callable[["Run", VideoStream], "Iterator[Packet[Any]]"]
 
 PROGRESS_EVERY = 0.1
 """Seconds between two Progress events."""
-
-
-@dataclass
-class Run:
-    """What is open for one run, and what was counted so far."""
-
-    plan: Plan
-    source: Source
-    pictures: Iterator[av.VideoFrame]
-    expected: Expected
-    decoder: Decoder
-    carried: deque[Packet[Any]]
-    shift: int
-    """Added to every pts of a finished picture, in units of the output's time base."""
-    tally: Tally
-    flow: Flow
-    excerpt: Excerpt
-    """What is wanted of the pictures."""
-    read: Iterator[Packet[Any]]
-    """The packets of the video, as `pictures` takes them."""
-    runner: Runtime | None = None
-    """A runtime that was made, and trusted, for another part of the same film."""
-    direct: Direct | None = None
-    transparency: Transparency | None = None
-
-    @cached_property
-    def retimer(self) -> Retimer | None:
-        """What puts the frames at a constant rate, where that is asked for."""
-        plan = self.plan
-        if plan.options.fps is None:
-            return None
-        base = plan.source.time_base
-        return Retimer(Fraction(plan.options.fps), plan.origin, base, plan.origin * base + plan.offset)
-
-    @cached_property
-    def inference(self) -> Inference:
-        """Made when it is first asked for: that may take as long as building an engine for the device does."""
-        engine, network, tell, check = self.plan.engine, self.plan.network, self.tally.emit, self.flow.cancel.check
-        make = partial(make_runtime, engine.runtime, network, engine.device, engine.precision, tell, check)
-        runner = self.runner or self.flow.apart(make, "runtime")
-        return Inference(network, engine, runner, tiles, tell, check, trusted=self.runner is not None)
-
-    @cached_property
-    def passes(self) -> list[Inference]:
-        """Every pass through the network, all by one runtime."""
-        network, tell, check = self.plan.network, self.tally.emit, self.flow.cancel.check
-        runner = self.inference.runner
-        known = self.runner is not None
-        engines = self.plan.engines[1:]
-        later = [Inference(network, engine, runner, tiles, tell, check, trusted=known) for engine in engines]
-        return [self.inference, *later]
 
 
 def run(input: Path, output: Path | None, options: Options, emit: Emit, cancel: Cancel | None = None) -> Report:
@@ -313,58 +247,4 @@ def write(run: Run, path: Path, packets: Packets = encoded) -> Written:
             return write_plain(run, pipe or path, finished(run))
         if run.plan.container in KINDS:
             return write_pictures(run, path, finished(run))
-        return _write(run, pipe or path, packets)
-
-
-def _write(run: Run, file: Path | Writer, packets: Packets) -> Written:
-    plan, piped = run.plan, isinstance(file, Writer)
-    how = muxer_options(plan.container, streamed=piped) | muxer_words(plan.container, run.source.animation)
-    name: Any = file if piped else str(file)
-    output = writing(plan.output, lambda: av.open(name, "w", plan.container, container_options=how, buffer_size=CHUNK))
-    stack = ExitStack()
-    try:
-        video = add_video(output, run)
-        base, given = plan.target.time_base, run.source.container
-        cut = None if run.excerpt.whole else run.excerpt.cut
-        carrier = Carrier(plan.streams, given, output, plan.offset, run.tally.emit, run.carried, piped, cut)
-        feeds = [stack.enter_context(sound_of(run, output, piped, cut))] if plan.sound else []
-        muxer = Muxer(output, plan.output, carrier.take, carrier.finish, run.tally.emit, feeds, run.carried)
-
-        def work() -> None:
-            deque(run.tally.timed("mux", muxer.write(packets(run, video))), maxlen=0)
-
-        run.flow.run(work, "write")
-        streams = tuple(describe_stream(stream) for stream in output.streams)
-        kinds = kinds_of(output)
-        muxer.close()
-        finish_animation(run, file)
-    except BaseException:
-        with suppress(Exception):  # the file is thrown away; the first cause is the one to tell
-            output.close()
-        raise
-    finally:
-        stack.close()
-    target, counted = plan.target, (run.tally.pts, kinds, muxer.counts, muxer.first)
-    sent = Sent(target.width, target.height, base, *counted, alpha=target.alpha)
-    return sent, streams
-
-
-def add_video(output: OutputContainer, run: Run) -> VideoStream:
-    """The output's video stream: our encoder with the source's clock, shape, tags and names."""
-    plan, target = run.plan, run.plan.target
-    stream = output.add_stream(plan.encoder.libav, rate=target.rate, options=plan.settings)
-    assert isinstance(stream, VideoStream)
-    context = stream.codec_context
-    context.width, context.height, context.pix_fmt = target.width, target.height, plan.pix_fmt
-    context.time_base = stream.time_base = target.time_base
-    context.sample_aspect_ratio = target.sample_aspect
-    context.thread_count = 0  # as many as the machine has
-    context.colorspace, context.color_range = target.color.matrix, 2 if target.color.full_range else 1
-    context.color_primaries, context.color_trc = target.color.primaries, target.color.transfer
-    if plan.encoder.codec == "hevc" and plan.container in ("mp4", "mov"):
-        context.codec_tag = "hvc1"  # QuickTime and Apple's players take no other
-    if target.interlaced:
-        context.field_order = run.source.video.codec_context.field_order
-    stream.disposition = run.source.video.disposition
-    stream.metadata.update(plan.metadata)
-    return stream
+        return write_muxed(run, pipe or path, packets)

@@ -26,7 +26,7 @@ from .stages.reuse import find_held
 from .stages.tile import tiles
 
 if TYPE_CHECKING:
-    from .pipeline import Run
+    from .running import Run
 
 Way = Callable[[Iterable[Work]], Iterator[UpscaledFrame]]
 

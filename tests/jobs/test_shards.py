@@ -20,7 +20,7 @@ from tests.fakes import Repeater, describe
 from tests.jobs.inline import Inline
 from tests.jobs.test_entry import CLIPS, WHOLE
 from tests.measure import planes, psnr
-from vidsr import pipeline
+from vidsr import pipeline, running
 from vidsr.events import Damaged, Emit, Event, FellBack, Notice, ignore
 from vidsr.jobs import run, shard
 from vidsr.jobs.messages import Task
@@ -190,7 +190,7 @@ def test_a_join_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         def submit(self, task: Task) -> None:
             if task.kind == "join":
                 self._workshops = [Workshop("cpu")]
-                monkeypatch.setattr(pipeline, "make_runtime", lambda *words: asked.append("a runtime"))
+                monkeypatch.setattr(running, "make_runtime", lambda *words: asked.append("a runtime"))
             super().submit(task)
 
     monkeypatch.setattr(run, "_executor", lambda options: Elsewhere())

@@ -14,8 +14,8 @@ from av.video.stream import VideoStream
 
 from ..errors import VerificationError
 from ..events import Emit
-from ..pipeline import Run
 from ..record import Tally
+from ..running import Run
 from .messages import event_from_json
 from .segment import SegmentReader
 

@@ -25,10 +25,12 @@ from ..flow import Cancel, Flow
 from ..hardware import accelerate
 from ..media.containers import muxer_options
 from ..media.cut import Cut
+from ..muxing import add_video
 from ..options import Options
-from ..pipeline import Run, add_video, encoded, first_frame, prepared, write
+from ..pipeline import encoded, first_frame, prepared, write
 from ..prepare import Plan, describe
 from ..record import Tally
+from ..running import Run
 from ..runtime.fused import Fused
 from ..runtime.interface import Runtime
 from ..stages.decode import Decoder, Expected, one_each, pictures
