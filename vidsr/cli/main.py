@@ -21,6 +21,7 @@ from .presets import presets
 from .probe import probe
 from .progress import Talk
 from .signals import stoppable
+from .train import train
 from .upscale import upscale
 
 
@@ -59,7 +60,7 @@ def _shared() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-for _command in (upscale, bench, demo, doctor, export, models, presets, probe):
+for _command in (upscale, bench, demo, doctor, export, models, presets, probe, train):
     root.add_command(_command)
 for _command in commands(root):
     _command.params.extend(_shared())
