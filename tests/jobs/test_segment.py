@@ -44,6 +44,7 @@ OPTIONS = {
 SOFTWARE = [name for name in ENCODERS if available(name) and not name.endswith(("nvenc", "qsv", "amf"))]
 """Hardware encoders open only where their hardware is."""
 CASES = [(name, form) for name in SOFTWARE for form in ("matroska", "mp4", "mov", "webm") if ENCODERS[name].fits(form)]
+CASES.append(("utvideo", "avi"))  # the only container of both
 
 
 class Nowhere(io.RawIOBase):
@@ -140,7 +141,8 @@ def test_what_is_muxed_from_a_segment_is_what_is_muxed_from_the_encoder(tmp_path
 @pytest.mark.parametrize("name", SOFTWARE)
 def test_what_encoders_put_on_their_packets_is_known(name: str) -> None:
     """If one begins to use more, this says so before the writer refuses it at the user's."""
-    _, packets = encoded(name, "matroska")
+    form = next(form for form in ("matroska", "mov", "avi", "nut") if ENCODERS[name].fits(form))
+    _, packets = encoded(name, form)
     sides = Counter(side.data_type for packet in packets for side in packet.iter_sidedata())
     assert set(sides) <= {"quality_stats"}
     assert all(packet.time_base == BASE and packet.size and packet.pts is not None for packet in packets)
