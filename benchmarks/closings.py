@@ -33,6 +33,8 @@ from typing import Any
 
 from tests.child import Child
 
+from .common import machine, save
+
 LIMIT = 20.0
 WIDTH, HEIGHT, FRAMES = 192, 144, 60
 """So much noise that no output of it fits into a pipe."""
@@ -127,7 +129,7 @@ def main() -> int:
             child.close()
     told = json.dumps({"runs": asked.runs, "first seed": asked.seed, **dict(sorted(counts.items()))}, indent=2)
     if asked.out:
-        asked.out.write_text(told + "\n")
+        save(asked.out, {"machine": machine(), **json.loads(told)})
     sys.stdout.write(told + "\n")
     return 1 if any(counts[fault] for fault in ("wrong", "talk", "hang", "left")) else 0
 
