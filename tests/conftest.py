@@ -36,6 +36,14 @@ def _seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _no_verdicts() -> Iterator[None]:
+    """What one test found of the precision of a network, another must not rely on: fakes share their names."""
+    yield
+    if trust := sys.modules.get("vidsr.runtime.trust"):
+        trust.forget()
+
+
+@pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections to anything but this machine are refused."""
     connect = socket.socket.connect

@@ -20,7 +20,7 @@ from benchmarks.common import RESULTS
 from tests.compat_cases import CASES, FAULTY, GOLDENS, LARGE, REAL, Case, picture, save, weights
 from vidsr.cli.reference import reference
 from vidsr.compat import RealESRGANer
-from vidsr.compat.upsampler import _device, reference_tiles
+from vidsr.compat.upsampler import device_of, reference_tiles
 from vidsr.errors import DeviceError, UsageError, WeightsError
 from vidsr.events import Event, FellBack, ignore
 from vidsr.models.builtin import builtin
@@ -230,17 +230,17 @@ def test_the_first_gpu_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None
     """In the reference `gpu_id=0` is the same as none."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert _device(None, 0) == torch.device("cuda:0")
-    assert _device(None, 1) == torch.device("cuda:1")
-    assert _device(None, None) == torch.device("cuda")
-    assert _device("cpu", 1) == torch.device("cpu")
+    assert device_of(None, 0) == torch.device("cuda:0")
+    assert device_of(None, 1) == torch.device("cuda:1")
+    assert device_of(None, None) == torch.device("cuda")
+    assert device_of("cpu", 1) == torch.device("cpu")
     with pytest.raises(DeviceError, match="cuda:2"):
-        _device(None, 2)
+        device_of(None, 2)
 
 
 def test_without_a_gpu_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert _device(None, 1) == torch.device("cpu")
+    assert device_of(None, 1) == torch.device("cpu")
 
 
 # Weights and modules.

@@ -17,7 +17,7 @@ from tests.fakes import Repeater, describe
 from tests.jobs.test_entry import CLIPS
 from tests.measure import planes
 from vidsr import excerpt, pipeline
-from vidsr.api import upscale
+from vidsr.api import upscale, upscale_all
 from vidsr.errors import InputError, UsageError
 from vidsr.events import Event, Notice
 from vidsr.options import parse, seconds
@@ -192,7 +192,7 @@ def test_the_end_must_come_after_the_start(start: int, end: int) -> None:
 
 def test_segments_of_an_excerpt_are_refused(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "in.mp4", frames=24)
-    with pytest.raises(UsageError, match="an excerpt, or what gets another rate, cannot be computed in segments"):
+    with pytest.raises(UsageError, match="an excerpt cannot be computed in segments"):
         upscale(clip, tmp_path / "out.mp4", start="0.5", shards=2)
 
 
@@ -217,3 +217,13 @@ def test_another_rate_of_an_excerpt_with_variable_times(tmp_path: Path) -> None:
     grid = [Fraction(number, 30) for number in range(report.frames_out)]
     assert [value * Fraction(report.time_base) for value in report.pts] == grid
     assert abs(report.frames_out - 30) <= 2
+
+
+def test_many_films_give_an_excerpt_of_each(tmp_path: Path) -> None:
+    films = [make_clip(tmp_path / f"{number}.mp4", frames=20 + number) for number in range(2)]
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    (tmp_path / "out").mkdir()
+    done = upscale_all([*films, broken], tmp_path / "out", frames=5, start="0.2")
+    assert [getattr(outcome, "frames_out", None) for outcome in done.values()] == [5, 5, None]
+    assert isinstance(done[broken], InputError)

@@ -16,7 +16,7 @@ LAYERS = [
     {"frames", "errors", "events", "options", "__init__"},
     {"presets", "record", "fs", "flow"},
     {"media", "models", "runtime"},
-    {"stages"},
+    {"stages", "faces"},
     {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes", "transparency"},
     {"running", "muxing"},
     {"pipeline", "upscaler"},

@@ -128,8 +128,11 @@ def _pictures(pairs: Pairs, options: Options, emit: Emit) -> dict[Path, Outcome]
 def _films(pairs: Pairs, options: Options, emit: Emit) -> dict[Path, Outcome]:
     if not pairs:
         return {}
+    from .ends import whole_only
     from .jobs.run import upscale
 
+    if whole_only(options):
+        return {input: _outcome(input, output, options, emit) for input, output in pairs}
     try:
         outcomes = upscale(pairs, options, emit)
     except VidsrError as error:  # of the only film, unless the run was stopped
@@ -137,6 +140,16 @@ def _films(pairs: Pairs, options: Options, emit: Emit) -> dict[Path, Outcome]:
             raise
         outcomes = [error]
     return dict(zip((input for input, _ in pairs), outcomes, strict=True))
+
+
+def _outcome(input: Path, output: Path | None, options: Options, emit: Emit) -> Outcome:
+    """What becomes of one film of many. Raises StoppedError."""
+    try:
+        return _film(input, output, options, emit)
+    except StoppedError:
+        raise
+    except VidsrError as error:
+        return error
 
 
 def _account(done: dict[Path, Outcome]) -> str:

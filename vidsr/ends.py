@@ -60,28 +60,37 @@ def opened(input: Path, output: Path | None, options: Options) -> Source:
 
 
 def in_one_piece(input: Path, output: Path | None, options: Options) -> bool:
-    """Whether a run can only go from the first picture to the last, by one process: to or from what is no file.
+    """Whether a run can only go from the first picture to the last, by one process.
 
     Raises UsageError where segments are asked for all the same.
     """
+    why = _pieceless(input, output, options) or whole_only(options)
+    asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
+    if why and asked:
+        raise UsageError(f"{why} cannot be computed in segments", "leave out --shards, --devices and --cluster")
+    return bool(why)
+
+
+def _pieceless(input: Path, output: Path | None, options: Options) -> str:
+    """What of the two ends has no segments; empty if both may have."""
     numbered = is_sequence(input) or (output is not None and numbering_of(output) is not None)
     animated = any(path is not None and path.suffix.lower() in _ANIMATED for path in (input, output))
-    formed = (
-        numbered
-        or animated
-        or options.in_format
-        or options.in_rate
-        or options.out_format
-        or (output is not None and output.suffix.lower() == ".y4m")
-    )
-    piped = is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output))
-    part = options.start or options.end or options.frames or options.fps
-    asked = (options.shards != "auto" and options.shards > 1) or "," in options.devices or options.cluster is not None
-    if (formed or piped or part) and asked:
-        what = "a pipe, raw planes, numbered pictures, an animation or a format that is given by hand"
-        what = "an excerpt, or what gets another rate," if part else what
-        raise UsageError(f"{what} cannot be computed in segments", "leave out --shards, --devices and --cluster")
-    return bool(formed or piped or part)
+    if numbered or animated:
+        return "a run to or from numbered pictures or an animation"
+    if is_stdin(input) or is_stdout(output) or (output is not None and is_stream(output)):
+        return "a run to or from a pipe"
+    plain = output is not None and output.suffix.lower() == ".y4m"
+    given = options.in_format or options.in_rate or options.out_format
+    return "a run to or from a format that is given by hand" if plain or given else ""
+
+
+def whole_only(options: Options) -> str:
+    """Which of the options segments know nothing of, as the run that they ask for; empty if none is given."""
+    if options.start or options.end or options.frames:
+        return "an excerpt"
+    if options.fps:
+        return "a film at another rate"
+    return "a film with --face-enhance" if options.face_enhance is not None else ""
 
 
 @contextmanager

@@ -29,11 +29,15 @@ Provider = Literal["cpu", "cuda", "tensorrt", "openvino", "openvino-gpu", "direc
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """How a field appears on the command line: its names, the group it is listed in, and how its value is shown."""
+    """How a field appears on the command line: its names, the group it is listed in, and how its value is shown.
+
+    `alone` is the value of an option that may be given without one.
+    """
 
     names: str
     group: str
     metavar: str = ""
+    alone: str = ""
 
 
 class Options(BaseModel):
@@ -157,6 +161,21 @@ class Options(BaseModel):
     quality: Annotated[int | None, Field(ge=1, le=100), Flag("--quality", "Pictures", "N")] = None
     """Quality of JPEG, WebP and AVIF, 1 to 100; when not given 95, and 100 for WebP, where 100 is lossless."""
 
+    face_enhance: Annotated[str | None, Flag("--face-enhance", "Faces", "[NAME|PATH]", "gfpgan-1.4")] = None
+    """Restore faces by gfpgan-1.4, or by another network: gfpgan-1.3, gfpgan-1.2, gfpgan-1, restoreformer, or a weights
+    file; docs/faces.md. Put it after the input when it is given without a name."""
+    face_weight: Annotated[float, Field(ge=0, le=1), Flag("--face-weight", "Faces", "F")] = 1.0
+    """The part of the restored face, 0 to 1; the rest is the face as it was."""
+    face_detector: Annotated[str, Flag("--face-detector", "Faces", "NAME|PATH")] = "retinaface-mobile"
+    """What finds faces: retinaface-mobile, retinaface-resnet50, yunet, or a weights file."""
+    only_center_face: Annotated[bool, Flag("--only-center-face", "Faces")] = False
+    """Restore only the face nearest to the middle of the picture."""
+    face_restored_crops: Annotated[Path | None, Flag("--face-restored-crops", "Faces", "DIR")] = None
+    """Write every restored face to DIR as well, 512 x 512 pixels, as <stem>_<number>.png."""
+    aligned: Annotated[bool, Flag("--aligned", "Faces")] = False
+    """The picture is a single face already, upright and of the whole picture: it is brought to 512 x 512 pixels,
+    restored, and written as that."""
+
     shards: Annotated[Literal["auto"] | int, Flag("--shards", "Long inputs", "auto|N")] = "auto"
     """Segments into which the input is cut at keyframes, computed apart and joined without a seam; 1 does not cut it.
     auto cuts long inputs, so that a run that dies goes on where it was, and what several devices share."""
@@ -241,7 +260,7 @@ class Options(BaseModel):
 
     @model_validator(mode="after")
     def _check_together(self) -> Options:
-        for fault in clashes(self.model_dump(include=_CLASHING, exclude_none=True)):
+        for fault in clashes(chosen(self.model_dump(include=_CLASHING))):
             raise ValueError(fault)
         if self.start is not None and self.end is not None and seconds(self.end) <= seconds(self.start):
             raise ValueError(f"--end {self.end} is not after --start {self.start}")
@@ -259,15 +278,28 @@ def seconds(time: str) -> Fraction:
     return total
 
 
-_CLASHING = {"scale", "size", "height", "in_format", "in_size"}
+_SIZES = ("scale", "size", "height")
+_FACES = ("face_weight", "face_detector", "only_center_face", "face_restored_crops", "aligned")
+_CLASHING = {*_SIZES, "in_format", "in_size", "face_enhance", *_FACES}
+
+
+def chosen(values: dict[str, Any]) -> list[str]:
+    """The fields of `values` that are not as they are when nothing is said."""
+    known = Options.model_fields
+    return [name for name, value in values.items() if name not in known or value != known[name].default]
 
 
 def clashes(given: Container[str]) -> list[str]:
     """Sentences about fields of `given` that exclude or need each other; only whether they are there matters."""
-    sizes = [long_flag(name) for name in ("scale", "size", "height") if name in given]
+    sizes = [long_flag(name) for name in _SIZES if name in given]
     faults = [f"{' and '.join(sizes)} exclude each other"] if len(sizes) > 1 else []
     if "in_size" in given and "in_format" not in given:
         faults.append("--in-size: --in-format is needed too, the pixel format of the input")
+    faceless = [long_flag(name) for name in _FACES if name in given and "face_enhance" not in given]
+    if faceless:
+        faults.append(f"{' and '.join(faceless)}: --face-enhance is needed too")
+    if sizes and "aligned" in given:
+        faults.append(f"--aligned makes 512x512 pixels, without {' and '.join(sizes)}")
     return faults
 
 
@@ -289,7 +321,7 @@ def parse(values: dict[str, Any]) -> Options:
         faults: dict[str, list[Any]] = {}
         for item in error.errors():
             faults.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
-        clashing = clashes([name for name, value in values.items() if value is not None])
+        clashing = clashes(chosen(values))
         together = [item["msg"].removeprefix("Value error, ") for item in faults.pop("", [])]
         told = [_fault(name, items) for name, items in faults.items()] + clashing
         said = "\n".join(dict.fromkeys([*told, *together]))

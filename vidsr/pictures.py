@@ -9,12 +9,16 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from .errors import InputError, OutputError, StoppedError, UsageError, WeightsError, near_miss
 from .events import Emit, Notice, Progress, Stage
+from .faces.align import SIDE
+from .faces.portrait import restored_portrait
+from .faces.wanted import check_crops, crops_into
 from .flow import Cancel, Flow
 from .fs import Target
 from .media.image_files.header import Quality
@@ -129,8 +133,7 @@ def output_path(input: Path, output: Path | None, options: Options, scale: int) 
     is not written.
     """
     if output is None or output.is_dir():
-        shown = f"{options.height}p" if options.height else options.size or f"x{options.scale or scale:g}"
-        tail = options.suffix if options.suffix is not None else f"{Path(options.model).stem}_{shown}"
+        tail = options.suffix if options.suffix is not None else _tail(options, scale)
         ending = input.suffix if options.ext == "auto" else f".{options.ext}"
         output = (output or input.parent) / f"{input.stem}{f'_{tail}' if tail else ''}{ending}"
     if output.suffix.lower() not in FORMATS:
@@ -138,6 +141,14 @@ def output_path(input: Path, output: Path | None, options: Options, scale: int) 
         what = f"output {output}: {output.suffix or 'no ending'} is not a picture format"
         raise UsageError(f"{what}{near_miss(output.suffix, allowed)}", f"allowed are {', '.join(allowed)}")
     return output
+
+
+def _tail(options: Options, scale: int) -> str:
+    """What is added to the name of a picture where nothing is given."""
+    if options.aligned:
+        return f"{Path(options.face_enhance or '').stem}_{SIDE}"
+    shown = f"{options.height}p" if options.height else options.size or f"x{options.scale or scale:g}"
+    return f"{Path(options.model).stem}_{shown}"
 
 
 class _Work:
@@ -166,6 +177,10 @@ class _Work:
                 runtime=options.runtime,
                 passes=options.passes,
                 prescale=options.prescale,
+                face_enhance=options.face_enhance,
+                face_weight=options.face_weight,
+                face_detector=options.face_detector,
+                only_center_face=options.only_center_face,
                 emit=self.emit,
                 check=self.check,
             )
@@ -193,6 +208,8 @@ class _Work:
         network = self.network(opened.header.depth > 8)
         path = output_path(input, output, options, network.scale)
         check_names(input, path, options)
+        if options.face_restored_crops is not None:
+            check_crops(options.face_restored_crops, input.stem, options.overwrite)
         return opened, network, path, self._size(opened, network)
 
     def done(self, input: Path, output: Path | None) -> PictureReport:
@@ -224,6 +241,8 @@ class _Work:
     def _size(self, opened: Opened, network: Upscaler) -> tuple[int, int]:
         """Final (width, height). Raises InputError for more pixels than are allowed."""
         options, (width, height), size = self.options, opened.size, None
+        if options.aligned:
+            return SIDE, SIDE
         if options.size:
             across, down = map(int, options.size.split("x"))
             size = across, down
@@ -237,10 +256,9 @@ class _Work:
 
     def _upscaled(self, input: Path, picture: Picture, network: Upscaler, size: tuple[int, int]) -> Array:
         """Codes as they are; linear light as codes, with what is brighter than white brought into their range."""
-        alpha: Alpha = "drop" if self.options.alpha == "drop" else self.options.alpha_upsampler
-        pixels = picture.pixels
+        pixels, enhance = picture.pixels, self._enhance(input, network, size)
         if pixels.dtype.kind == "u":
-            return network.enhance(pixels, size=size, alpha=alpha)
+            return enhance(pixels)
         colours, rest = np.split(np.atleast_3d(pixels), [1 if pixels.ndim == 2 else 3], axis=2)
         codes = coded(colours)
         peak = max(1.0, float(codes.max()))
@@ -248,10 +266,20 @@ class _Work:
             self._tell(input, (f"light up to {float(colours.max()):.4g} is brought into the network's range and back",))
         if float(colours.min()) < 0:
             self._tell(input, ("negative light becomes none",), "warning")
-        result = network.enhance(np.dstack([codes / np.float32(peak), rest]).clip(0, 1), size=size, alpha=alpha)
+        result = enhance(np.dstack([codes / np.float32(peak), rest]).clip(0, 1))
         count = colours.shape[2]
         whole = np.dstack([light(result[..., :count] * np.float32(peak)), result[..., count:]])
         return whole[..., 0] if pixels.ndim == 2 else whole
+
+    def _enhance(self, input: Path, network: Upscaler, size: tuple[int, int]) -> Callable[[Array], Array]:
+        """What is done with the pixels: they are enlarged, with their faces restored, or are a face themselves."""
+        options, faces = self.options, network.faces
+        if faces is not None and options.face_restored_crops is not None:
+            faces.keep = crops_into(options.face_restored_crops, input.stem, options.overwrite)
+        if faces is not None and options.aligned:
+            return partial(restored_portrait, faces=faces, keep_alpha=options.alpha == "keep")
+        alpha: Alpha = "drop" if options.alpha == "drop" else options.alpha_upsampler
+        return partial(network.enhance, size=size, alpha=alpha)
 
     def _written(self, path: Path, picture: Picture) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What was compared with the file after it was written, and what of the picture it does not hold."""

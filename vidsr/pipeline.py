@@ -23,6 +23,8 @@ from .account import report_of, settle, verified
 from .ends import Written, opened, target_of, write_plain
 from .events import Emit, Progress, Stage
 from .excerpt import excerpt_of
+from .faces.batches import with_faces
+from .faces.wanted import film_of
 from .flow import Cancel, Flow
 from .frames import Batch, Orientation, UpscaledFrame, Work
 from .hardware import accelerate, surfaces_for
@@ -125,7 +127,8 @@ def prepared(source: Source, output: Path | None, options: Options, tally: Tally
     decoder = Decoder(plan.source, options.deinterlace, tell)
     if options.fps is not None:
         shift = 0  # frames come at their final times
-    return Run(plan, source, decoded, expected, decoder, carried, shift, tally, flow, excerpt, read)
+    faces = flow.apart(partial(film_of, options, source.path, device, tally.emit, flow.cancel.check), "faces")
+    return Run(plan, source, decoded, expected, decoder, carried, shift, tally, flow, excerpt, read, faces=faces)
 
 
 def compose(run: Run, encoding: Encoding) -> Iterator[Packet[Any]]:
@@ -169,12 +172,14 @@ def _coloured(run: Run, works: Iterable[Work]) -> Iterator[UpscaledFrame]:
             "convert", to_rgb(works, to_tensor, source.orientation, Uploader(engine.device), plan.sizes.native)
         )
         batches = timed("batch", group(singles, engine.batch))
-        upscaled = timed("infer", _passed(run, batches))
+        upscaled = timed(
+            "infer", with_faces(batches, partial(_passed, run), run.faces) if run.faces else _passed(run, batches)
+        )
         padded, downloader = (target.width, target.height), Downloader(engine.device, max(2, engine.batch))
         return timed("assemble", to_planes(upscaled, from_tensor, plan.size, padded, downloader, bool(plan.surfaces)))
 
     fused = run.inference.runner
-    if not (isinstance(fused, Fused) and _is_plain(plan)):
+    if run.faces or not (isinstance(fused, Fused) and _is_plain(plan)):
         return stages(works)
     fused.bind(given, source.color, wanted, target.color, dither=dither)
     fits = fused.cache_bytes(source.height, source.width) <= engine.cache
@@ -202,7 +207,11 @@ def first_frame(run: Run) -> UpscaledFrame:
 def _is_plain(plan: Plan) -> bool:
     """Whether the network's own result, as it stands, is what the encoder gets."""
     scale, source = plan.network.scale, plan.source
-    once = plan.sizes.passes == 1 and plan.sizes.native == (source.width, source.height)
+    once = (
+        plan.sizes.passes == 1
+        and plan.options.face_enhance is None
+        and plan.sizes.native == (source.width, source.height)
+    )
     same = (plan.target.width, plan.target.height) == plan.size == (source.width * scale, source.height * scale)
     return once and same and not plan.engine.tile and source.orientation == Orientation()
 

@@ -13,6 +13,7 @@ import av
 from av.packet import Packet
 
 from .excerpt import Excerpt
+from .faces.film import Film
 from .flow import Flow
 from .prepare import Plan
 from .record import Tally
@@ -49,6 +50,8 @@ class Run:
     """A runtime that was made, and trusted, for another part of the same film."""
     direct: Direct | None = None
     transparency: Transparency | None = None
+    faces: Film | None = None
+    """What restores faces, where that is asked for."""
 
     @cached_property
     def retimer(self) -> Retimer | None:

@@ -17,7 +17,11 @@ import numpy as np
 
 from .errors import DeviceError, UsageError
 from .events import Emit, Notice, ignore
-from .frames import ColorTags, Orientation, PixelLayout, Plane, RawFrame, VideoTraits
+from .faces.batches import with_faces
+from .faces.enhance import FaceEnhancer
+from .faces.film import Film
+from .faces.wanted import faces_of
+from .frames import Batch, ColorTags, Orientation, PixelLayout, Plane, RawFrame, VideoTraits
 from .media.alpha import is_even, resized_alpha
 from .media.arrays import Array, Kind
 from .models.load import load_model
@@ -42,6 +46,8 @@ Alpha = Literal["model", "lanczos", "drop"]
 """How transparency is upscaled: as a gray picture by the network, by Lanczos, or not at all."""
 
 Planes = tuple[Plane, ...]
+Faces = FaceEnhancer | Film | None
+"""What restores them: in pictures, in the frames of a film, or not at all."""
 
 _TAGS = ColorTags(matrix=6, full_range=True)
 """Gray is made from RGB with the weights of BT.601, as in JPEG and in Real-ESRGAN."""
@@ -72,6 +78,10 @@ class Upscaler:
         runtime: str = "auto",
         passes: Literal["auto"] | int = "auto",
         prescale: str | None = None,
+        face_enhance: str | None = None,
+        face_weight: float = 1.0,
+        face_detector: str = "retinaface-mobile",
+        only_center_face: bool = False,
         emit: Emit = ignore,
         check: Check | None = None,
     ) -> None:
@@ -88,6 +98,10 @@ class Upscaler:
                 "runtime": runtime,
                 "passes": passes,
                 "prescale": prescale,
+                "face_enhance": face_enhance,
+                "face_weight": face_weight,
+                "face_detector": face_detector,
+                "only_center_face": only_center_face,
             }
         )
         self._emit, self._check = emit, check
@@ -96,6 +110,8 @@ class Upscaler:
         self._key: tuple[int, int, int] | None = None
         self.device = pick_device(device)
         self.network = load_model(model, denoise=denoise, blend=tuple(blend), emit=emit)
+        self.faces = faces_of(self._options, self.device, emit, check)
+        """What restores faces, where that was asked for."""
         engine, _ = plan_engine(self.network, self._options, self.device, 64, 64)
         self._runner = make_runtime(engine.runtime, self.network, self.device, engine.precision, emit, check)
 
@@ -126,7 +142,7 @@ class Upscaler:
         Raises UsageError for other arrays, DeviceError when the smallest step does not fit in memory.
         """
         kind = Kind.of(image)
-        [result] = self._upscaled(iter([image]), kind, self._sizes(kind, scale, size), alpha, "off")
+        [result] = self._upscaled(iter([image]), kind, self._sizes(kind, scale, size), alpha, "off", self.faces)
         return result
 
     @overload
@@ -183,7 +199,8 @@ class Upscaler:
                 yield item[1] if timed else item
 
         kind = Kind.of(first[1] if timed else first)
-        for result in self._upscaled(arrays(), kind, self._sizes(kind, scale, size), alpha, reuse):
+        film = self.faces and Film(self.faces)
+        for result in self._upscaled(arrays(), kind, self._sizes(kind, scale, size), alpha, reuse, film):
             yield (pts.popleft(), result) if timed else result
 
     def sizes(
@@ -210,16 +227,20 @@ class Upscaler:
             raise DeviceError(f"{what} {short}", "cut the picture, or take a network of a smaller scale")
         return sizes
 
-    def _upscaled(self, frames: Iterator[Array], kind: Kind, sizes: Sizes, alpha: Alpha, reuse: str) -> Iterator[Array]:
+    def _upscaled(
+        self, frames: Iterator[Array], kind: Kind, sizes: Sizes, alpha: Alpha, reuse: str, faces: Faces
+    ) -> Iterator[Array]:
         """Colour and alpha side by side; both are copies, for stages look back at what came before."""
         if alpha not in get_args(Alpha):
             raise UsageError(f"alpha={alpha!r} is not allowed, it must be one of {', '.join(get_args(Alpha))}")
         frames = map(partial(self._checked, kind), frames)
         if not kind.has_alpha or alpha == "drop":
-            yield from map(kind.joined, self._planes(map(kind.colours, frames), kind, kind.is_gray, sizes, reuse))
+            yield from map(
+                kind.joined, self._planes(map(kind.colours, frames), kind, kind.is_gray, sizes, reuse, faces)
+            )
             return
         pairs, others = tee((kind.colours(frame), kind.alpha(frame)) for frame in frames)
-        colours = self._planes((colours for colours, _ in pairs), kind, kind.is_gray, sizes, reuse)
+        colours = self._planes((colours for colours, _ in pairs), kind, kind.is_gray, sizes, reuse, faces)
         alphas = self._alphas((plane for _, plane in others), kind, sizes, alpha)
         for planes, plane in zip(colours, alphas, strict=True):
             yield kind.joined((*planes, plane))
@@ -246,18 +267,20 @@ class Upscaler:
         [(result,)] = self._planes([(plane,)], kind, True, sizes, "off")
         return result
 
-    def _planes(self, frames: Iterable[Planes], kind: Kind, gray: bool, sizes: Sizes, reuse: str) -> Iterator[Planes]:
+    def _planes(
+        self, frames: Iterable[Planes], kind: Kind, gray: bool, sizes: Sizes, reuse: str, faces: Faces = None
+    ) -> Iterator[Planes]:
         """Planes of gray or of RGB through the stages, from `reuse` to `assemble`."""
         layout = PixelLayout("gray" if gray else "rgb", 8 if kind.dtype == np.uint8 else 16)
         to_tensor = (FloatsToRGB if kind.is_float else ToRGB)(layout, _TAGS, device=self.device)
         from_tensor = (FloatsFromRGB if kind.is_float else FromRGB)(layout, _TAGS, device=self.device, dither=False)
-        first, *later = self._passes(kind, sizes, reuse)
-        batch = first.engine.batch
+        passes = self._passes(kind, sizes, reuse)
+        batch = passes[0].engine.batch
         raws = (RawFrame(planes, number) for number, planes in enumerate(frames))
         works, uploader = find_held(raws, reuse, layout), Uploader(self.device)
-        results = first.upscaled(group(to_rgb(works, to_tensor, Orientation(), uploader, sizes.native), batch))
-        for inference in later:
-            results = inference.upscaled(clamped(results))
+        batches = group(to_rgb(works, to_tensor, Orientation(), uploader, sizes.native), batch)
+        upscale = partial(_passed, passes)
+        results = with_faces(batches, upscale, faces) if faces else upscale(batches)
         downloader = Downloader(self.device, max(2, batch))
         for frame in to_planes(results, from_tensor, sizes.final, sizes.final, downloader):
             planes = frame.planes
@@ -285,3 +308,12 @@ class Upscaler:
         if text not in self._told:
             self._told.add(text)
             self._emit(Notice(text))
+
+
+def _passed(passes: list[Inference], batches: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches through the network, as often as planned."""
+    first, *later = passes
+    results = first.upscaled(batches)
+    for inference in later:
+        results = inference.upscaled(clamped(results))
+    return results

@@ -30,7 +30,7 @@ def test_list_needs_no_torch() -> None:
     code = "import sys; from vidsr.cli.models import models; models(['list'], standalone_mode=False);"
     code += "assert 'torch' not in sys.modules"
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert out.stdout.startswith("animevideov3       x4  in package  anime")
+    assert out.stdout.startswith("animevideov3         x4  in package  anime")
     assert out.stderr == ""
 
 
@@ -74,7 +74,7 @@ def test_what_the_user_says_stands_on_the_card(tmp_path: Path, home: Path) -> No
     (row,) = (row for row in json.loads(call("list", "--json").stdout) if row["name"] == "show")
     assert (row["scale"], row["purpose"], row["licence"]) == (2, "my show", "CC0")
     assert row["architecture"] == "SRVGGNetCompact 4 features, 1 convolutions, prelu"
-    assert "show               x2  cached      my show" in call("list").stdout
+    assert "show                 x2  cached      my show" in call("list").stdout
     facts = json.loads(call("info", "show", "--json").stdout)
     assert (facts["url"], facts["purpose"], facts["receptive_field"]) == ("https://example.org/show", "my show", 3)
     assert call("remove", "show").stdout.strip() == str(home / "show.safetensors")

@@ -39,7 +39,8 @@ def list_models(as_json: bool) -> None:
         return
     wide = max(len(row["name"]) for row in rows)
     for row in rows:
-        click.echo(f"{row['name']:<{wide}}  x{row['scale'] or '?'}  {row['weights']:<10}  {row['purpose']}")
+        limits = "; not for commercial use" if row.get("non_commercial") else ""
+        click.echo(f"{row['name']:<{wide}}  x{row['scale'] or '?'}  {row['weights']:<10}  {row['purpose']}{limits}")
 
 
 def _own_names() -> list[str]:
@@ -76,7 +77,10 @@ def info(name: str, as_json: bool) -> None:
     """Show all that is known of NAME, a network or a weights file. Downloads nothing."""
     item = builtin().find(name)
     facts = _facts(item) if item else _imported(name) if name in _own_names() else {}
-    if item is None or (facts["path"] and item.kind == "generator"):
+    named = item or builtin().by_file(Path(name).name)
+    if named is not None and named.kind.startswith("face-"):
+        facts |= _loaded_face(name, named) if item is None or facts["path"] else {}
+    elif item is None or (facts["path"] and item.kind == "generator"):
         facts |= _loaded(name)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
@@ -105,6 +109,20 @@ def _loaded(name: str) -> dict[str, Any]:
         "origin": network.origin,
         "origin_sha256": network.sha256,
     }
+
+
+def _loaded_face(name: str, item: Weights) -> dict[str, Any]:
+    """What the weights of a network for faces tell; YuNet's are for OpenCV alone to read."""
+    from ..faces.weights import find_face, network_of
+
+    with listening() as emit:
+        found = find_face(name, item.kind, emit)
+    facts = {"name": found.name, "licence": found.licence, "origin": found.origin, "origin_sha256": found.sha256}
+    if found.graph:
+        return facts
+    made = network_of(found, item.kind)
+    parameters = sum(tensor.numel() for tensor in made.network.parameters())
+    return {**facts, "architecture": made.title, "parameters": parameters}
 
 
 @models.command()

@@ -41,8 +41,10 @@ def option_of(name: str) -> click.Option:
     """The command-line option of one field of Options. Values stay text: `options.parse` tells all faults together."""
     flag, field = flag_of(name), Options.model_fields[name]
     switch = "--no-" in flag.names
+    alone: dict[str, Any] = {"flag_value": flag.alone} if flag.alone else {}
     return click.Option(
         [flag.names] if switch else [*flag.names.split("/"), name],
+        **alone,
         is_flag=field.annotation is bool,
         multiple=isinstance(field.default, tuple),
         default=None,

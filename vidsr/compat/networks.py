@@ -33,7 +33,7 @@ def network_of(
     """The network with its weights, mixed if there are two. Raises UsageError and WeightsError."""
     specs = [paths] if isinstance(paths, str | PathLike) else list(paths)
     share = _share(specs, shares)
-    found, *partner = (find(_spec(path), emit) for path in specs)
+    found, *partner = (find(spec_of(path), emit) for path in specs)
     if share is not None:
         found = _mixed(found, partner[0], share)
     if module is not None:
@@ -61,7 +61,7 @@ def _mixed(first: Found, second: Found, share: float) -> Found:
     return replace(first, state=state, sha256=digest(state), origin=origin)
 
 
-def _spec(path: Weights) -> str:
+def spec_of(path: Weights) -> str:
     """What `load_model` is asked for: the name of a built-in network in place of the address of its official file."""
     spec = str(path)
     if not spec.startswith(("http://", "https://")):

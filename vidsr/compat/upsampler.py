@@ -67,7 +67,7 @@ class RealESRGANer:
         self.scale = scale
         self.tile_size, self.tile_pad, self.pre_pad = tile, tile_pad, pre_pad
         """These may be changed at any time."""
-        self.device = _device(device, gpu_id)
+        self.device = device_of(device, gpu_id)
         network = network_of(scale, model_path, dni_weight, model, emit)
         self.half = half and self.device.type != "cpu" and "fp16" in network.dtypes
         """Whether float16 is used."""
@@ -95,9 +95,9 @@ class RealESRGANer:
         Raises UsageError for arrays that are no picture, DeviceError when the device fails or has no memory for the
         smallest tiles.
         """
-        mode = _mode(img)
+        mode = mode_of(img)
         size = _final_size(img, self.scale if outscale is None else outscale)
-        peak = _peak(img)
+        peak = peak_of(img)
         values: Floats = img.astype(np.float32) / np.float32(peak)
         large = self._gray(values.reshape(img.shape[:2])) if mode == "L" else self._colours(values[..., :3])
         if mode == "RGBA":
@@ -173,7 +173,7 @@ def reference_tiles(height: int, width: int, side: int, overlap: int, multiple: 
             yield Tile(core, Box(*corner, seen.bottom, seen.right))
 
 
-def _device(device: str | torch.device | None, gpu_id: int | None) -> torch.device:
+def device_of(device: str | torch.device | None, gpu_id: int | None) -> torch.device:
     if device is not None:
         return pick_device(str(device))
     if not torch.cuda.is_available():
@@ -181,7 +181,7 @@ def _device(device: str | torch.device | None, gpu_id: int | None) -> torch.devi
     return pick_device("cuda" if gpu_id is None else f"cuda:{gpu_id}")
 
 
-def _mode(img: NDArray[Any]) -> Mode:
+def mode_of(img: NDArray[Any]) -> Mode:
     """What kind of picture an array is. Raises UsageError for those that are none."""
     if not isinstance(img, np.ndarray):
         hint = "cv2.imread gives None for what it cannot read" if img is None else ""
@@ -196,7 +196,7 @@ def _mode(img: NDArray[Any]) -> Mode:
     return "L" if channels == 1 else "RGB" if channels == 3 else "RGBA"
 
 
-def _peak(img: NDArray[Any]) -> int:
+def peak_of(img: NDArray[Any]) -> int:
     """The code of white: a matter of the type, and of the values only where the type says nothing of depth."""
     known = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(img.dtype.newbyteorder("="))
     return known or (65535 if img.max() > 256 else 255)

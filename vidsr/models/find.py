@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,21 @@ from .builtin import builtin
 from .cards import Card, read_card
 from .fetch import fetch, official_url
 from .files import check_sha256, parse, read_bytes, read_converted, write_converted
-from .registry import Packaged, Weights
+from .registry import Kind, Packaged, Weights
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 """Allowed names of imported weights."""
+
+GENERATORS: tuple[Kind, ...] = ("generator",)
+"""What --model takes."""
+
+USES: dict[Kind, str] = {
+    "generator": "--model takes",
+    "discriminator": "only training uses",
+    "face-restorer": "--face-enhance takes",
+    "face-detector": "finds faces and --model does not take",
+    "face-parser": "--face-enhance uses by itself",
+}
 
 
 @dataclass(frozen=True)
@@ -33,20 +45,21 @@ class Found:
     graph: bytes = b""
 
 
-def find(spec: str, emit: Emit = ignore) -> Found:
+def find(spec: str, emit: Emit = ignore, kinds: Collection[Kind] = GENERATORS) -> Found:
     """The weights that `spec` stands for: a built-in name or its alias, the name of imported weights, or a path.
 
-    Raises UsageError for unknown names, WeightsError for weights that are missing or refused.
+    Raises UsageError for unknown names and for built-in weights of other `kinds`, WeightsError for weights that are
+    missing or refused.
     """
     item = builtin().find(spec)
     if item is not None:
-        return find_builtin(item, emit)
+        return find_builtin(item, emit, kinds)
     imported = store.imported_file(spec) if NAME.fullmatch(spec) else None
     if imported is not None:
         return _find_imported(spec, imported)
     if store.is_path(spec) or Path(spec).is_file():
         return find_path(Path(spec).expanduser(), emit)
-    return find_builtin(builtin().get(spec), emit)
+    return find_builtin(builtin().get(spec), emit, kinds)
 
 
 def _find_imported(name: str, path: Path) -> Found:
@@ -77,10 +90,10 @@ def _hashes(item: Weights) -> set[str | None]:
     return {item.sha256, item.package.bin_sha256 if item.package else None}
 
 
-def find_builtin(item: Weights, emit: Emit) -> Found:
-    """The weights of a built-in network. Raises UsageError for those that only training uses."""
-    if item.kind != "generator":
-        raise UsageError(f"model {item.name} is a {item.kind}, which only training uses", "vidsr models list")
+def find_builtin(item: Weights, emit: Emit, kinds: Collection[Kind] = GENERATORS) -> Found:
+    """The weights of a built-in network. Raises UsageError for those that are of none of `kinds`."""
+    if item.kind not in kinds:
+        raise UsageError(f"model {item.name} is a {item.kind}, which {USES[item.kind]}", "vidsr models list")
     official, converted = store.official_file(item), store.converted_file(item.name)
     if official.is_file():
         return _read_official(item, official, emit)
@@ -95,6 +108,8 @@ def find_builtin(item: Weights, emit: Emit) -> Found:
 def download(item: Weights, emit: Emit = ignore) -> Path:
     """Fetch the official file of `item` into the cache, unless it is there already; gives its path."""
     path = store.official_file(item)
+    if item.embedded:
+        return path
     return fetch(official_url(item.url), path, size=item.bytes, sha256=item.sha256, emit=emit)
 
 
@@ -103,7 +118,8 @@ def _read_official(item: Weights, path: Path, emit: Emit) -> Found:
     sha256 = check_sha256(path, data, item.sha256)
     if item.sha256 is None:
         emit(Notice(f"weights {path} are unverified: no sha256 is known, this file has {sha256}", "warning"))
-    return Found(item.name, parse(path, data), sha256, item.licence, str(path))
+    graph = data if path.suffix.lower() == ".onnx" else b""
+    return Found(item.name, {} if graph else parse(path, data), sha256, item.licence, str(path), graph)
 
 
 def _read_package_copy(item: Weights, package: Packaged, path: Path) -> Found:

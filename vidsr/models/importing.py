@@ -86,7 +86,7 @@ def remove(name: str) -> list[Path]:
     """
     item = builtin().find(name)
     kept = store.imported_files(item.name if item else name)
-    if item is not None and store.official_file(item).is_file():
+    if item is not None and not item.embedded and store.official_file(item).is_file():
         kept.append(store.official_file(item))
     if not kept:
         known = ", ".join(store.imported_names()) or "none are"

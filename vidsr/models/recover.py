@@ -75,14 +75,17 @@ def build(state: Mapping[str, Tensor]) -> SRVGGNetCompact | RRDBNet:
         )
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
         network: SRVGGNetCompact | RRDBNet = architecture.recover(state)
-    _check_fit(network, state)
+    check_fit(network.state_dict(), state, f"{network.title}, scale {network.scale}")
     network.load_state_dict(state, strict=True, assign=True)
     network.eval().requires_grad_(False)
     return network
 
 
-def _check_fit(network: SRVGGNetCompact | RRDBNet, state: Mapping[str, Tensor]) -> None:
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+def check_fit(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], title: str) -> None:
+    """Raise WeightsError unless `state` has the keys and shapes of `wanted`, the state dict of network `title`, and no
+    others, and finite floating-point numbers only.
+    """
+    expected = {key: tuple(value.shape) for key, value in wanted.items()}
     faults = [f"{key} is missing" for key in expected if key not in state]
     faults += [f"{key} is unexpected" for key in state if key not in expected]
     faults += [
@@ -94,7 +97,7 @@ def _check_fit(network: SRVGGNetCompact | RRDBNet, state: Mapping[str, Tensor]) 
     faults += [f"{key} holds values that are not finite" for key in state if not torch.isfinite(state[key]).all()]
     if faults:
         raise WeightsError(
-            f"the weights do not fit {network.title}, scale {network.scale}: {shown(faults)}",
+            f"the weights do not fit {title}: {shown(faults)}",
             "the file is damaged, or it is another network under the same names",
         )
 

@@ -11,6 +11,9 @@ from ..errors import UsageError, near_miss
 
 Sha256 = Field(pattern="^[0-9a-f]{64}$")
 
+Kind = Literal["generator", "discriminator", "face-restorer", "face-detector", "face-parser"]
+"""What a network is for; a generator enlarges pictures."""
+
 
 class Packaged(BaseModel):
     """A network inside a data package, as a pair of ncnn files; paths are relative to where packages are installed."""
@@ -25,27 +28,34 @@ class Packaged(BaseModel):
 
 
 class Weights(BaseModel):
-    """One set of weights: what it is for, and where it can be had. `bytes` and `sha256` are of the file at `url`."""
+    """One set of weights: what it is for, and where it can be had.
+
+    `bytes` and `sha256` are of the file at `url`, or of the one at `embedded`, a path inside vidsr; then `url` tells
+    where that comes from.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     aliases: tuple[str, ...] = ()
-    kind: Literal["generator", "discriminator"] = "generator"
+    kind: Kind = "generator"
     architecture: str
     scale: int = Field(ge=1, le=8)
     purpose: str
     licence: str
+    non_commercial: bool = False
+    """Whether the licence forbids commercial use, of any part."""
     url: str = Field(pattern="^https://")
     bytes: int | None = Field(None, gt=0)
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     partner: str | None = None
     package: Packaged | None = None
+    embedded: str | None = None
 
     @property
     def file_name(self) -> str:
-        """Name of the official file."""
-        return self.url.rsplit("/", 1)[-1]
+        """Name of the official file, or of the embedded one."""
+        return (self.embedded or self.url).rsplit("/", 1)[-1]
 
 
 class Registry:

@@ -24,8 +24,8 @@ def cache_folder() -> Path:
 
 
 def official_file(item: Weights) -> Path:
-    """Where the file of the official release is kept once downloaded."""
-    return cache_folder() / item.file_name
+    """Where the file of the official release is kept once downloaded, or lies inside vidsr."""
+    return (Path(__file__).parent.parent / item.embedded) if item.embedded else cache_folder() / item.file_name
 
 
 def converted_file(name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Faces: found, followed, straightened, restored and put back."""

@@ -1,0 +1,1 @@
+"""The networks, one per file, with the key names of the released weights."""
