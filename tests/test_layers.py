@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(name: str, path: Path, *, lazy: bool) -> set[str]:
+@cache
+def imports(name: str, path: Path, *, lazy: bool) -> frozenset[str]:
     """Absolute names of what a module imports; with `lazy` also inside functions. TYPE_CHECKING is left out."""
     found: set[str] = set()
     for node in _statements(ast.parse(path.read_text(encoding="utf-8")), lazy):
@@ -46,7 +48,7 @@ def imports(name: str, path: Path, *, lazy: bool) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= _from(name, path.name == "__init__.py", node)
-    return found
+    return frozenset(found)
 
 
 def _statements(node: ast.AST, lazy: bool) -> Iterator[ast.AST]:

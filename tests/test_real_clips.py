@@ -65,9 +65,9 @@ def check_content(source: Path, target: Path, scale: int, chroma: bool = False) 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_carphone(scale: int, tmp_path: Path) -> None:
-    source = trim(packaged("carphone_pristine.mp4"), tmp_path / "in.mp4", 8)
+    source = trim(packaged("carphone_pristine.mp4"), tmp_path / "in.mp4", 5)
     report = upscale(source, tmp_path / "out.mp4", scale=scale, **QUICK)
-    check(source, tmp_path / "out.mp4", report, 8)
+    check(source, tmp_path / "out.mp4", report, 5)
     check_content(source, tmp_path / "out.mp4", scale)
     assert (report.width, report.height) == (176 * scale, 144 * scale)
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -75,7 +75,7 @@ def test_carphone(scale: int, tmp_path: Path) -> None:
         assert next(container.decode(video=0)).colorspace == 6  # not guessed from the new height by the next program
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [2, 4])
 def test_bikes(scale: int, tmp_path: Path) -> None:
     source = excerpt(packaged("bikes.mp4"), tmp_path / "in.mp4", 3, shrink=2, codec="libx264")
     report = upscale(source, tmp_path / "out.mp4", scale=scale, **QUICK)
@@ -84,12 +84,12 @@ def test_bikes(scale: int, tmp_path: Path) -> None:
     assert (report.width, report.height) == (320 * scale, 136 * scale)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [3, 4])
 def test_bigbuckbunny(scale: int, tmp_path: Path) -> None:
-    source = excerpt(packaged("bigbuckbunny.mp4"), tmp_path / "in.mp4", 8, shrink=8, codec="libx264", sound=True)
+    source = excerpt(packaged("bigbuckbunny.mp4"), tmp_path / "in.mp4", 6, shrink=8, codec="libx264", sound=True)
     assert len(packet_hashes(source)[0]) > 10
     report = upscale(source, tmp_path / "out.mp4", scale=scale, **QUICK)
-    check(source, tmp_path / "out.mp4", report, 8)
+    check(source, tmp_path / "out.mp4", report, 6)
     check_content(source, tmp_path / "out.mp4", scale, chroma=True)
     assert (report.width, report.height) == (160 * scale, 90 * scale)
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -98,9 +98,9 @@ def test_bigbuckbunny(scale: int, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_picture_of_720_lines(tmp_path: Path) -> None:
-    source = trim(packaged("bigbuckbunny.mp4"), tmp_path / "in.mp4", 2)
+    source = trim(packaged("bigbuckbunny.mp4"), tmp_path / "in.mp4", 1)
     report = upscale(source, tmp_path / "out.mp4", scale=2, **QUICK)
-    check(source, tmp_path / "out.mp4", report, 2)
+    check(source, tmp_path / "out.mp4", report, 1)
     check_content(source, tmp_path / "out.mp4", 2)
     assert (report.width, report.height) == (2560, 1440)
     with av.open(str(tmp_path / "out.mp4")) as container:
