@@ -21,7 +21,7 @@ LAYERS = [
     {"hardware", "account", "ends", "excerpt", "numbered", "prepare", "scan", "sizes", "transparency"},
     {"running", "muxing"},
     {"pipeline", "upscaler"},
-    {"jobs", "pictures", "compat"},
+    {"jobs", "pictures", "compat", "report"},
     {"api"},
     {"bench"},
     {"cli", "__main__"},

@@ -43,6 +43,7 @@ def upscale(
     """
     chosen = _chosen(options, choices)
     make = _picture if _is_picture(Path(input), chosen) else _film
+    make = make if chosen.report_page is None else _with_page
     report = make(Path(input), None if output is None else Path(output), chosen, emit)
     if chosen.report is not None:
         write_atomically(chosen.report, report.to_json().encode())
@@ -58,6 +59,19 @@ def _is_picture(input: Path, options: Options, alone: bool = True) -> bool:
         return False
     kinds = (".png", ".webp") if alone else (".png",)  # FFmpeg, by which workers read, knows no such WebP
     return input.suffix.lower() not in kinds or not is_animated(input)
+
+
+def _with_page(input: Path, output: Path | None, options: Options, emit: Emit) -> Report:
+    """A film, and then the page about its run."""
+    from .report.run_page import Recorder, write_run_page
+
+    assert options.report_page is not None
+    if _is_picture(input, options):
+        raise UsageError(f"--report-page: {input} is a picture", "the page is about the run of a video")
+    heard = Recorder(emit)
+    report = _film(input, output, options, heard.hear)
+    write_run_page(options.report_page, report, options, heard)
+    return report
 
 
 def _picture(input: Path, output: Path | None, options: Options, emit: Emit) -> PictureReport:
@@ -107,6 +121,8 @@ def upscale_all(
         raise UsageError(what, "leave them out, or name one input; a sequence is a pattern in quotes: 'frames/*.png'")
     if patterns := [str(item) for item in inputs if is_sequence(Path(item))]:
         raise UsageError(f"input {patterns[0]}: a sequence can only be the only input", "name one input")
+    if chosen.report_page is not None:
+        raise UsageError("--report-page is for one input", "leave it out, or name one input")
     wanted = pairs([Path(item) for item in inputs], None if output is None else Path(output), chosen)
     pictures = [pair for pair in wanted if _is_picture(pair[0], chosen, alone=False)]
     films = [pair for pair in wanted if pair not in pictures]

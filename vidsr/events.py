@@ -28,6 +28,8 @@ class Progress:
     seconds: float
     """Length of finished video."""
     fps: float
+    reused: int | None = None
+    """Frames so far that needed no network, being equal to the one before; None where nobody counts them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,6 +200,8 @@ class Options(BaseModel):
     """Largest frame accepted or made, in pixels (width times height)."""
     report: Annotated[Path | None, Flag("--report", "Safety", "FILE.json")] = None
     """Write the report of the run to this file."""
+    report_page: Annotated[Path | None, Flag("--report-page", "Safety", "FILE.html")] = None
+    """Write a page about the run of a video to this file: its stages, speed and damage, pictures before and after."""
 
     @field_validator("tile", "batch", "shards", "passes")
     @classmethod

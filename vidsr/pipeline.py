@@ -234,7 +234,7 @@ def _told(run: Run, frames: Iterable[UpscaledFrame]) -> Iterator[UpscaledFrame]:
         if now - told >= PROGRESS_EVERY:
             told, done = now, len(tally.pts)
             seconds = float(frame.pts * target.time_base)
-            tally.emit(Progress(done, total, seconds, done / max(now - begun, 1e-6)))
+            tally.emit(Progress(done, total, seconds, done / max(now - begun, 1e-6), tally.reused))
 
 
 def encoded(run: Run, video: VideoStream) -> Iterator[Packet[Any]]:

@@ -116,8 +116,9 @@ def check_names(input: Path, output: Path, options: Options) -> None:
 
 
 def _check_output(input: Path, output: Path, options: Options) -> None:
-    if options.report is not None:
-        _check_report(options.report, input, output)
+    for flag, report in (("--report", options.report), ("--report-page", options.report_page)):
+        if report is not None:
+            _check_report(flag, report, input, output)
     if options.audio_file is not None and not is_stdout(output) and same_file(options.audio_file, output):
         raise UsageError(f"output {output} is --audio-file itself", "name another file with -o")
     if is_stdout(output):
@@ -135,15 +136,16 @@ def _check_output(input: Path, output: Path, options: Options) -> None:
     output.resolve().exists()  # raises what cannot be named
 
 
-def _check_report(report: Path, input: Path, output: Path) -> None:
+def _check_report(flag: str, report: Path, input: Path, output: Path) -> None:
     """The report replaces what has its name: never the film."""
     for what, path in (("input", input), ("output", output)):
         if same_file(report, path):
-            raise UsageError(f"--report: {report} is the {what} itself", "name a file that ends in .json")
+            ending = ".html" if flag.endswith("page") else ".json"
+            raise UsageError(f"{flag}: {report} is the {what} itself", f"name a file that ends in {ending}")
     if report.is_dir():
-        raise UsageError(f"--report: {report} is a folder", "name a file inside it")
+        raise UsageError(f"{flag}: {report} is a folder", "name a file inside it")
     if not report.resolve().parent.is_dir():
-        raise OutputError(f"--report: folder {report.parent} does not exist", "create it, or name another")
+        raise OutputError(f"{flag}: folder {report.parent} does not exist", "create it, or name another")
 
 
 def check_call(source: Source, first: av.VideoFrame, output: Path, options: Options) -> None:

@@ -10,11 +10,12 @@ import click
 
 from ..errors import OutputError, UsageError
 from ..options import parse
-from .messages import table
+from .messages import check_page, table
 from .progress import listening
 
 if TYPE_CHECKING:
     from ..bench import Ceilings, Measured
+    from ..report.model import Page
 
 SIZES = {"640x360": (640, 360), "1280x720": (1280, 720), "1920x1080": (1920, 1080)}
 
@@ -32,8 +33,11 @@ SIZES = {"640x360": (640, 360), "1280x720": (1280, 720), "1920x1080": (1920, 108
 @click.option(
     "--frames", type=click.IntRange(1, 10_000), help="Frames to measure; as many as take ten seconds when not given."
 )
+@click.option("--page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to this file too.")
 @click.option("--json", "target", type=click.Path(path_type=Path), help="Write JSON to this file; - prints it.")
-def bench(source: Path | None, size: str, frames: int | None, target: Path | None, **choices: str | None) -> None:
+def bench(
+    source: Path | None, size: str, frames: int | None, target: Path | None, page: Path | None, **choices: str | None
+) -> None:
     """Measure this machine: its ceilings, every stage alone, and the whole job.
 
     Nothing is reused between frames. The table goes to stdout: frames per second of each stage alone and end to end,
@@ -42,6 +46,7 @@ def bench(source: Path | None, size: str, frames: int | None, target: Path | Non
     options = parse({name: value for name, value in choices.items() if value is not None})
     if target is not None and str(target) != "-" and not target.resolve().parent.is_dir():
         raise UsageError(f"--json: folder {target.parent} does not exist", "create it, or name another")
+    check_page(page)
     from ..bench import measure, measure_ceilings
     from ..events import Notice
     from ..runtime.choose import check_name
@@ -54,6 +59,10 @@ def bench(source: Path | None, size: str, frames: int | None, target: Path | Non
         for item in _sources(source, size):
             emit(Notice(f"measuring {item if isinstance(item, Path) else f'{item[0]}x{item[1]}'}"))
             found.append(measure(item, options, peaks, frames, emit))
+    if page is not None:
+        from ..report.page import write_page
+
+        write_page(page, page_of(peaks, found))
     _tell(peaks, found, target)
 
 
@@ -76,6 +85,27 @@ def _tell(peaks: Ceilings, found: list[Measured], target: Path | None) -> None:
                 f"--json: {target} cannot be written: {(error.strerror or str(error)).lower()}"
             ) from error
     click.echo("\n\n".join([_ceilings(peaks), *map(_one, found)]))
+
+
+def page_of(peaks: Ceilings, found: list[Measured]) -> Page:
+    """The same as a page: a plot of the stages and a table for each size."""
+    from ..report.model import Page, Plot, Table
+
+    summary = [(f"Convolution {kind}", f"{peak.tflops:.3f} TFLOP/s") for kind, peak in peaks.convolution.items()]
+    summary.append(("Memory copy", f"{peaks.copy_gb_s:.1f} GB/s"))
+    plots, tables = [], []
+    for item in found:
+        name = f"{item.model}, {item.size[0]}x{item.size[1]}"
+        speeds = {**item.stages, "end to end": item.end_to_end}
+        costs = {stage: 1000 * speed.seconds / speed.frames for stage, speed in speeds.items()}
+        places = list(range(len(costs)))
+        plots.append(Plot(name, places, {"ms": list(costs.values())}, "", "ms for a frame", "bars", list(costs)))
+        rows = [(stage, f"{costs[stage]:.2f} ms", _fps(speed.fps)) for stage, speed in speeds.items()]
+        rows.append(("network", f"{item.network_tflops:.3f} TFLOP/s", f"{item.share_of_peak:.0%} of the peak"))
+        tables.append(
+            Table(f"{name}, {item.device}, {item.runtime} {item.precision}", ("Stage", "Time", "Speed"), rows)
+        )
+    return Page("How fast this machine is", summary, plots=plots, tables=tables)
 
 
 def as_json(peaks: Ceilings, found: list[Measured]) -> dict[str, Any]:

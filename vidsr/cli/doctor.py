@@ -8,24 +8,29 @@ import platform
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import __version__
-from .messages import table
+from .messages import check_page, table
+
+if TYPE_CHECKING:
+    from ..report.model import Page
 
 _LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "pydantic", "safetensors")
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--page", type=click.Path(path_type=Path), metavar="FILE.html", help="Write a page to this file too.")
+def doctor(as_json: bool, page: Path | None) -> None:
     """Show what this machine can do.
 
     Devices and their number formats, encoders and whether they work, weights and where they lie, free space.
     """
-    facts = {
+    check_page(page)
+    facts: dict[str, Any] = {
         "versions": _versions(),
         "devices": _devices(),
         "encoders": _encoders(),
@@ -33,7 +38,34 @@ def doctor(as_json: bool) -> None:
         "weights": _weights(),
         "cache": _cache(),
     }
+    if page is not None:
+        from ..report.page import write_page
+
+        write_page(page, page_of(facts))
     click.echo(json.dumps(facts, indent=2) if as_json else "\n\n".join(map(_section, facts.items())))
+
+
+def page_of(facts: dict[str, Any]) -> Page:
+    """The same as a page: what the machine is as facts, all lists as tables."""
+    from ..report.model import Page, Table
+
+    pairs = {name: found for name, found in facts.items() if isinstance(found, dict)}
+    summary = [
+        (f"{name} {what}" if name == "cache" else what, _shown(value))
+        for name, found in pairs.items()
+        for what, value in found.items()
+    ]
+    tables = [
+        Table(_titled(name), list(rows[0]), [list(map(_shown, row.values())) for row in rows])
+        for name, rows in facts.items()
+        if isinstance(rows, list) and rows
+    ]
+    return Page("What this machine can do", summary, tables=tables)
+
+
+def _titled(name: str) -> str:
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:]
 
 
 def _section(item: tuple[str, Any]) -> str:

@@ -12,12 +12,14 @@ import click
 from .. import __version__
 from ..runtime.heap import keep_freed_memory
 from .bench import bench
+from .compare import compare
 from .demo import demo
 from .doctor import doctor
 from .export import export
 from .messages import say, say_error
 from .models import models
 from .presets import presets
+from .preview import preview
 from .probe import probe
 from .progress import Talk
 from .signals import stoppable
@@ -60,7 +62,7 @@ def _shared() -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-for _command in (upscale, bench, demo, doctor, export, models, presets, probe, train):
+for _command in (upscale, bench, compare, demo, doctor, export, models, presets, preview, probe, train):
     root.add_command(_command)
 for _command in commands(root):
     _command.params.extend(_shared())

@@ -8,11 +8,12 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
-from ..errors import ReaderGoneError, VidsrError
+from ..errors import OutputError, ReaderGoneError, UsageError, VidsrError
 from ..events import (
     Concealed,
     Damaged,
@@ -154,6 +155,16 @@ def say_error(error: BaseException, *, verbose: bool, as_json: bool) -> int:
 def _red(text: str) -> str:
     colour = Stderr().isatty() and not os.environ.get("NO_COLOR")
     return click.style(text, fg="red", bold=True) if colour else text
+
+
+def check_page(page: Path | None) -> None:
+    """Refuse what --page cannot be written to, before any work is done for it. Raises UsageError, OutputError."""
+    if page is None:
+        return
+    if page.is_dir() or (page.exists() and page.suffix.lower() not in (".html", ".htm")):
+        raise UsageError(f"--page: {page} is there and no page", "name a file that ends in .html")
+    if not page.resolve().parent.is_dir():
+        raise OutputError(f"--page: folder {page.parent} does not exist", "create it, or name another")
 
 
 def table(rows: list[tuple[Any, ...]]) -> str:

@@ -25,7 +25,7 @@ from .plan import ShardPlan, Span
 from .segment import intact
 
 FREE = {
-    "overwrite", "dry_run", "verify", "allow_loss", "report",
+    "overwrite", "dry_run", "verify", "allow_loss", "report", "report_page",
     "shards", "device", "devices", "cluster", "work_dir", "resume",
 }  # fmt: skip
 """Options that may differ between the runs that make one film: they do not change its pictures."""

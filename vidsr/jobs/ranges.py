@@ -88,7 +88,8 @@ class Mirror:
         return replace(task, body=body), path
 
     def _film(self, film: dict[str, Any], home: Home) -> dict[str, Any]:
-        options = film["options"] | {"report": None}  # it is written, and was checked, at home
+        options = {**film["options"], "report": None}  # it is written, and was checked, at home
+        options |= {"report_page": None} if "report_page" in options else {}
         model = options["model"]
         if model in home.inputs and not _shared_input(model, home):
             options["model"] = str(self._copy(model, home.inputs[model]))
