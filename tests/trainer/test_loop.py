@@ -193,6 +193,20 @@ def test_a_loss_that_teaches_nothing_ends_the_run_at_once(tmp_path: Path, monkey
     assert "body.0.weight" in str(caught.value)
 
 
+def test_a_loss_that_may_rest_is_not_taken_for_a_dead_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LDL is zero where the averaged network is worse than the network itself, all over."""
+    from trainer.losses.ldl import LDLLoss
+
+    monkeypatch.setattr(LDLLoss, "distance", lambda self, output, target, context: (output * 0).sum())
+    every(tmp_path, 1, losses=[{"kind": "l1"}, {"kind": "ldl"}])
+    [norms] = lines(tmp_path / "run", "gradient")
+    assert norms["ldl"] == 0
+    assert norms["l1"] > 0
+    monkeypatch.setattr(LDLLoss, "may_rest", False)
+    with pytest.raises(UsageError, match="loss ldl gives 8 of 8 tensors of the generator no gradient"):
+        every(tmp_path, 1, "other", losses=[{"kind": "l1"}, {"kind": "ldl"}])
+
+
 def test_an_adversarial_loss_that_teaches_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainer.adversary import Adversary
 
