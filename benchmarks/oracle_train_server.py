@@ -39,7 +39,7 @@ def model(asked: dict[str, Any]) -> Any:
     adam = {"type": "Adam", "lr": 1e-4, "weight_decay": 0, "betas": [0.9, 0.99]}
     options = TRAIN | {
         "num_gpu": 0, "is_train": True, "dist": False, "scale": 4, "gt_size": 256, "queue_size": 4 * asked["batch"],
-        "l1_gt_usm": True, "percep_gt_usm": True, "gan_gt_usm": False, "path": {},
+        "gt_usm": True, "l1_gt_usm": True, "percep_gt_usm": True, "gan_gt_usm": False, "path": {},
         "network_g": {"type": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_conv": 16,
                       "upscale": 4, "act_type": "prelu"},
         "network_d": {"type": "UNetDiscriminatorSN", "num_in_ch": 3, "num_feat": asked["features"],
