@@ -6,8 +6,8 @@ Clips, degradations and times are those of `benchmarks.finetune`. The generator 
 VGG16 with the weights of its authors (--vgg) and from a U-Net discriminator; at first the discriminator learns alone.
 What judges is LPIPS over other weights (--lpips, those of ST-LPIPS), on what was held out.
 
-Writes OUT/run (log, curves, strips) and OUT/gan_stage.json. The exit code is 1 when a number was not finite, or the
-last LPIPS is not below the first.
+Writes OUT/run (log, curves, strips), OUT/gan_stage.json and OUT/gan_stage.png, the curves that tell how the two stand.
+The exit code is 1 when a number was not finite, or the last LPIPS is not below the first.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from .common import machine, save, tell
 from .finetune import CHAIN, HELD, Part, heard
 
 LAYERS = {"relu1_2": 1, "relu2_2": 1, "relu3_3": 1, "relu4_3": 1, "relu5_3": 1}
+SHOWN = ("lpips", "psnr_y", "d", "d_accuracy", "g_norm", "d_norm")
 TOLD = ("l1", "perceptual", "gan", "d", "d_accuracy", "g_norm", "d_norm", "it_s")
 
 
@@ -54,7 +55,7 @@ def configuration(asked: argparse.Namespace) -> Config:
             "gan": {
                 "discriminator": {"kind": "unet-sn", "features": asked.features},
                 "loss": {"kind": "vanilla", "weight": asked.weight},
-                "warmup": asked.iterations // 6, "ramp": asked.iterations // 6,
+                "lr": asked.d_lr, "warmup": asked.iterations // 6, "ramp": asked.iterations // 6,
             },
             "optim": {"kind": "adam", "lr": asked.lr},
             "schedule": {"kind": "cosine", "floor": 0.05},
@@ -113,6 +114,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--weight", type=float, default=0.02, help="of the adversarial loss")
     parser.add_argument("--perceptual", type=float, default=1.0, help="weight of the loss in features")
     parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--d-lr", type=float, default=4e-4, help="of the discriminator")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
@@ -126,7 +128,7 @@ def main() -> None:
     start(config, asked.out / "run", heard)
     clips = {kind: [part.told() for part in getattr(asked, kind)] for kind in ("train", "held_out")}
     found = results(asked.out / "run", time.monotonic() - begun) | {"clips": clips, "start": Path(asked.start).name}
-    tell(f"curves: {draw(asked.out / 'run')}")
+    tell(f"curves: {draw(asked.out / 'run', asked.out / 'gan_stage.png', SHOWN)}")
     save(asked.out / "gan_stage.json", found)
     values = [line["lpips"] for line in found["validations"].values()]
     sys.stdout.write(json.dumps({name: found[name] for name in found if name != "steps"}, indent=2) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ WIDE = 100.0
 """Ratio of the largest to the smallest value above which an axis is logarithmic."""
 
 
-def draw(run: Path, path: Path | None = None) -> Path:
-    """Write the curves of a run, to RUN/curves.png when `path` is None; gives the path.
+def draw(run: Path, path: Path | None = None, only: Collection[str] = ()) -> Path:
+    """Write the curves of a run, to RUN/curves.png when `path` is None; gives the path. `only` names some of them.
 
     Raises UsageError where matplotlib, of the extra `train`, is not installed, InputError for a run without a log,
     OutputError where the file cannot be written.
     """
     check_packages(("matplotlib",), "a picture of curves", "train")
-    panels = gather(read_log(run))
+    panels = {title: series for title, series in gather(read_log(run)).items() if not only or title in only}
     if not panels:
         raise InputError(
             f"run {run} has no figures to draw: log.jsonl is missing or empty", "is it the folder of a run?"
