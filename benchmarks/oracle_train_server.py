@@ -2,7 +2,8 @@
 
 It runs in the environment of `benchmarks.reference`. The first argument is JSON: {"stage": "net" or "gan",
 "pictures": folder, "batch", "features" of the discriminator}. Each line on stdin is a number of iterations, each on
-stdout what each of them took, {"wall", "cpu", "waiting", "degrading", "learning"} in seconds, and its L1.
+stdout what each of them took, {"wall", "cpu", "waiting", "degrading", "sharpening", "learning"} in seconds, and its L1;
+sharpening is a part of degrading.
 
 Two things are replaced: what asks for a GPU, and a padding whose memory the filter cannot view on a CPU.
 """
@@ -31,6 +32,19 @@ from realesrgan.models import realesrnet_model  # type: ignore[import-not-found]
 for module in (model_module, realesrnet_model):
     module.filter2D = lambda pixels, kernels: filter2D(pixels.contiguous(), kernels)
 torch.Tensor.cuda = torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign, assignment]
+
+
+class Timed:
+    """A function that remembers how long it took."""
+
+    def __init__(self, work: Any) -> None:
+        self.work, self.seconds = work, 0.0
+
+    def __call__(self, *given: Any) -> Any:
+        began = time.perf_counter()
+        result = self.work(*given)
+        self.seconds += time.perf_counter() - began
+        return result
 
 
 def model(asked: dict[str, Any]) -> Any:
@@ -75,9 +89,11 @@ def turns(asked: dict[str, Any]) -> Iterator[Any]:
     """What each iteration took, in the order of basicsr/train.py."""
     torch.set_num_threads(1)
     trained, batches = model(asked), loader(asked)
+    usm = trained.usm_sharpener = Timed(trained.usm_sharpener)
     number = 0
     while True:
         number += 1
+        usm.seconds = 0.0
         began, cpu = time.perf_counter(), time.process_time()
         batch = batches.next()
         if batch is None:
@@ -92,7 +108,8 @@ def turns(asked: dict[str, Any]) -> Iterator[Any]:
         losses = trained.get_current_log()
         yield {
             "wall": done - began, "cpu": time.process_time() - cpu, "waiting": got - began, "degrading": fed - got,
-            "learning": done - fed, "l1": float(losses.get("l_pix", losses.get("l_g_pix", 0.0))),
+            "sharpening": usm.seconds, "learning": done - fed,
+            "l1": float(losses.get("l_pix", losses.get("l_g_pix", 0.0))),
         }  # fmt: skip
 
 

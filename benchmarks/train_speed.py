@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean, median
 from types import TracebackType
@@ -35,7 +35,8 @@ from .reference import make_environment, versions
 RESULT = RESULTS / "train_speed.json"
 SERVER = Path(__file__).with_name("oracle_train_server.py")
 PICTURES = 24
-PARTS = ("waiting", "degrading", "learning")
+PARTS = ("waiting", "degrading", "sharpening", "learning")
+"""Of an iteration; sharpening is a part of degrading."""
 Turn = list[dict[str, float]]
 
 
@@ -111,6 +112,7 @@ def serve(asked: Mapping[str, Any]) -> None:
         def __init__(self, run: Run) -> None:
             self.run, self.taking, self.figures = run, 0.0, dict[str, float]()
             self._take, self._advance = run.feed.take, loop.advance
+            self.sharpening = Timed(run.feed)
             run.feed.take = self.take  # type: ignore[method-assign]
             loop.advance = self.advance
 
@@ -125,7 +127,7 @@ def serve(asked: Mapping[str, Any]) -> None:
             self._advance(run, means, batches)
 
         def step(self) -> dict[str, float]:
-            self.taking = 0.0
+            self.taking = self.sharpening.seconds = 0.0
             self.run.feed.wait_share()
             began, cpu = time.perf_counter(), time.process_time()
             loop.step(self.run)
@@ -133,11 +135,30 @@ def serve(asked: Mapping[str, Any]) -> None:
             waiting = self.run.feed.wait_share() * wall
             return {
                 "wall": wall, "cpu": time.process_time() - cpu, "waiting": waiting, "degrading": self.taking - waiting,
-                "learning": wall - self.taking, "l1": self.figures["l1"],
+                "sharpening": self.sharpening.seconds, "learning": wall - self.taking, "l1": self.figures["l1"],
             }  # fmt: skip
 
     running.train = obey
     running.start(parse(configuration(asked)), Path(asked["listing"]).parent / "run")
+
+
+class Timed:
+    """How long the unsharp masks of a feed took."""
+
+    def __init__(self, feed: Any) -> None:
+        self.seconds = 0.0
+        for owner in (feed, feed._degrader):
+            if owner._usm is not None:
+                owner._usm = self._timed(owner._usm)
+
+    def _timed(self, usm: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def work(pixels: Any) -> Any:
+            began = time.perf_counter()
+            result = usm(pixels)
+            self.seconds += time.perf_counter() - began
+            return result
+
+        return work
 
 
 def configuration(asked: Mapping[str, Any]) -> dict[str, Any]:
