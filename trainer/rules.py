@@ -58,7 +58,7 @@ def _losses(config: Config) -> Iterator[str]:
 def least_side(loss: LossOptions, scale: int) -> int:
     """Of the crops of ground truth that a loss can be computed on, in pixels."""
     if isinstance(loss, MSSSIM):
-        return loss.window * 2 ** (loss.scales - 1)
+        return loss.window << (loss.scales - 1)  # one halving from each scale to the next
     if isinstance(loss, SSIM | LDL):
         return loss.window
     if isinstance(loss, Consistency):
@@ -116,7 +116,7 @@ def _adversary(config: Config) -> Iterator[str]:
 def _patches(d: PatchSN, size: int) -> str | None:
     """A patch takes 3 * 2^layers pixels, of pictures that are halved from one discriminator to the next."""
     for number, layers in enumerate(d.layers):
-        seen, least = size >> number if d.downscale else size, 3 * 2**layers
+        seen, least = size >> number if d.downscale else size, 3 << layers
         if seen < least:
             return (
                 f"gan.discriminator.layers: number {number} sees {seen} pixels of crops of {size}, its {layers} layers "
