@@ -68,6 +68,10 @@ class Part:
         begin, _, end = times.partition("-")
         return cls(Path(path), float(begin or 0), float(end) if end else None)
 
+    def told(self) -> str:
+        """As it was asked for, without folders."""
+        return f"{self.path.name}@{self.start:g}-{'' if self.end is None else f'{self.end:g}'}"
+
     def sets(self, place: int) -> list[dict[str, Any]]:
         """Validation sets of HELD frames each."""
         with av.open(str(self.path)) as container:
@@ -179,17 +183,13 @@ def results(config: Config, asked: argparse.Namespace, seconds: float) -> dict[s
         "seconds": round(seconds, 1),
         "it_s": round(float(np.median([line["it_s"] for line in steps])), 3),
         "wait_share": round(float(np.median([line["wait_share"] for line in steps])), 4),
-        "clips": {kind: [_told(part) for part in getattr(asked, kind)] for kind in ("train", "held_out")},
+        "clips": {kind: [part.told() for part in getattr(asked, kind)] for kind in ("train", "held_out")},
         "before": {name: validations[0].get(name) for name in names},
         "after": {name: best.get(name) for name in names},
         "sets": {name: [validations[0].get(name), best.get(name)] for name in config.validation.allowed if "/" in name},
         "vidsr_upscale": {Path(model).stem: figures for model, figures in files.items()},
         "beaten": beaten(validations[0], best) and beaten(*files.values()),
     }
-
-
-def _told(part: Part) -> str:
-    return f"{part.path.name}@{part.start:g}-{'' if part.end is None else f'{part.end:g}'}"
 
 
 def beaten(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from .alarms import Balance
 from .losses.gan import GanLoss
 from .nets.spectral import SpectralConv2d
 from .optim import Learner, Output
@@ -23,6 +24,8 @@ class Adversary:
 
     def __init__(self, learner: Learner, loss: GanLoss) -> None:
         self.learner, self._loss = learner, loss
+        self.balance = Balance(loss.guess)
+        """Whether it learns."""
 
     def begin(self) -> None:
         """A new iteration: the next pass measures the spectral norms."""

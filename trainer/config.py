@@ -54,7 +54,7 @@ class Config(Strict):
     degrade: DegradeOptions
     """How the input of the network is made of the ground truth."""
     sharpen: Sharpen = Sharpen()
-    """How ground truth is sharpened for losses with `on: usm`."""
+    """How ground truth is sharpened for losses with `on: usm`; as `degrade.sharpen` where only that is given."""
     losses: Annotated[tuple[LossOptions, ...], Field(min_length=1)]
     """What the generator learns from; they are added by their weights."""
     gan: Gan | None = None
@@ -77,6 +77,18 @@ class Config(Strict):
     """Which states are kept."""
     export: Export | None = Export()
     """What a finished run leaves for `vidsr upscale`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sharpen_alike(cls, values: Any) -> Any:
+        """Of two sharpenings the one that is not given is as the other."""
+        degrade = values.get("degrade") if isinstance(values, dict) else None
+        if not isinstance(degrade, dict) or degrade.get("kind") != "classic":
+            return values
+        given = [group["sharpen"] for group in (values, degrade) if "sharpen" in group]
+        if len(given) != 1:
+            return values
+        return values | {"sharpen": given[0], "degrade": degrade | {"sharpen": given[0]}}
 
     @model_validator(mode="after")
     def _check_together(self) -> Config:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from vidsr.errors import InputError, UsageError
+from vidsr.errors import InputError, VidsrError
 from vidsr.events import Emit, Notice
-from vidsr.fs import write_atomically
+from vidsr.fs import unwritable, write_atomically
 from vidsr.models.export import check_packages
 
 from .log import read_log
@@ -24,19 +25,23 @@ WIDE = 100.0
 """Ratio of the largest to the smallest value above which an axis is logarithmic."""
 
 
-def draw(run: Path, path: Path | None = None) -> Path:
-    """Write the curves of a run, to RUN/curves.png when `path` is None; gives the path.
+def draw(run: Path, path: Path | None = None, only: Collection[str] = ()) -> Path:
+    """Write the curves of a run, to RUN/curves.png when `path` is None; gives the path. `only` names some of them.
 
-    Raises UsageError where matplotlib, of the extra `bench`, is not installed, InputError for a run without a log.
+    Raises UsageError where matplotlib, of the extra `train`, is not installed, InputError for a run without a log,
+    OutputError where the file cannot be written.
     """
-    check_packages(("matplotlib",), "a picture of curves", "bench")
-    panels = gather(read_log(run))
+    check_packages(("matplotlib",), "a picture of curves", "train")
+    panels = {title: series for title, series in gather(read_log(run)).items() if not only or title in only}
     if not panels:
         raise InputError(
             f"run {run} has no figures to draw: log.jsonl is missing or empty", "is it the folder of a run?"
         )
     target = path or run / "curves.png"
-    write_atomically(target, _png(panels, run.name))
+    try:
+        write_atomically(target, _png(panels, run.name))
+    except OSError as error:
+        raise unwritable(target.parent, error) from error
     return target
 
 
@@ -44,7 +49,7 @@ def offer(run: Path, emit: Emit) -> Path | None:
     """`draw` at the end of a run, to which pictures are no condition: where none can be made, `emit` is told why."""
     try:
         return draw(run)
-    except (UsageError, InputError) as error:
+    except VidsrError as error:
         emit(Notice(f"{run / 'curves.png'} is not drawn: {error}; {error.hint}"))
         return None
 
@@ -65,6 +70,8 @@ def gather(lines: list[dict[str, Any]]) -> dict[str, Series]:
 
 def _place(kind: str, name: str) -> tuple[str, str]:
     """(title of its panel, name of its line) of a figure in a line of the log."""
+    if kind == "codecs":
+        return kind, name
     if kind == "validation":
         label, _, metric = name.rpartition("/")
         return metric, label or "mean"

@@ -166,8 +166,9 @@ def _register(weights: Path, name: str, card: Json, options: Export, emit: Emit)
     kept = store.imported_file(name)
     known = read_card(kept) if kept else None
     if kept is not None and (known is None or known.source != str(weights.resolve())):
-        what = f"{name} is not registered: other weights have the name"
-        emit(Notice(f"{what}; vidsr models import {weights} --name OTHER takes another", "warning"))
+        what = f"{name} is not registered: other weights have the name, and --model {name} still means those"
+        free = f"vidsr models remove {name} frees it"
+        emit(Notice(f"{what}; {free}, vidsr models import {weights} --name OTHER takes another", "warning"))
         return None
     training = card["training"]
     start = f" from {training['started_from']}" if training["started_from"] else ""

@@ -3,6 +3,7 @@ one, mixed by the pair pool, sharpened where a loss asks for it. All of it in fl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,7 @@ class Feed:
         self._pool = PairPool(config.pair_pool) if config.pair_pool else None
         wanted = {loss.on for loss in config.losses} | {config.gan.on if config.gan else "gt"}
         self._usm = Usm(config.sharpen) if "usm" in wanted else None
+        self._tally: Counter[str] = Counter()
 
     _loader: Loader | None
 
@@ -60,6 +62,7 @@ class Feed:
         if self._loader is None:
             self._loader = self._open(self._start)
         samples = next(self._loader)
+        self._tally += samples.counted
         names = samples.names
         lq, gt = self._degraded(samples)
         if self._pool is not None:
@@ -88,6 +91,11 @@ class Feed:
         share = self._loader.wait_share
         self._loader.restart_clock()
         return share
+
+    def counted(self) -> Counter[str]:
+        """Codecs of the batches since the last call, and their failures, by name; of this process."""
+        counted, self._tally = self._tally, Counter()
+        return counted
 
     def position_dict(self) -> dict[str, Any]:
         """Where the run is among the samples, the same for all its processes."""

@@ -188,6 +188,7 @@ def check(run: Run, batch: Batch) -> None:
         output = run.state.generator.pictures(x)
         if run.config.loop.compile != "off":
             selfcheck.compare_compiled(run.state.generator, x, output.detach())
-        norms = selfcheck.gradient_norms(terms(run, batch, output, climb=1.0), run.state.generator)
+        resting = [name for name, loss in run.losses.items() if loss.may_rest]
+        norms = selfcheck.gradient_norms(terms(run, batch, output, climb=1.0), run.state.generator, resting)
     if run.log:
         run.log.write("gradient", run.state.counters.iteration, norms)

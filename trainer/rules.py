@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from vidsr.models.builtin import builtin
+
 from .data.options import LmdbData, PairedData, VideoData
 from .degrade.options import Classic
-from .losses.options import LDL, MSSSIM, Temporal
-from .nets.options import UNetSN, VGGStyle
+from .losses.options import LDL, MSSSIM, SSIM, Consistency, FocalFrequency, LossOptions, Temporal
+from .nets.options import PatchSN, UNetSN, VGGStyle
 
 if TYPE_CHECKING:
     from .config import Config
 
 
+LEAST = {"perceptual": 16, "dists": 16, "anime": 32, "lpips": 32}
+"""Sides of which the poolings of a network leave one pixel."""
+
+
 def clashes(config: Config) -> list[str]:
     """One sentence for each contradiction."""
-    rules = (_sizes, _degradation, _clips, _adversary, _times)
+    rules = (_names, _sizes, _losses, _degradation, _clips, _adversary, _times)
     return [fault for rule in rules for fault in rule(config)]
+
+
+def _names(config: Config) -> Iterator[str]:
+    """A built-in name always stands for its own weights, so `vidsr upscale --model NAME` would not find these."""
+    own = {"name": config.name}
+    if config.export and config.export.name:
+        own = {"export.name": config.export.name}
+    for key, name in own.items():
+        if config.export and (known := builtin().find(name)) is not None:
+            yield f"{key}: {name} is the name of a built-in model ({known.purpose}), take another"
 
 
 def _sizes(config: Config) -> Iterator[str]:
@@ -27,9 +44,26 @@ def _sizes(config: Config) -> Iterator[str]:
     for place, option in enumerate(config.data):
         if option.gt_size % config.scale:
             yield f"data.{place}.gt_size: {option.gt_size} is no multiple of the scale {config.scale}"
+
+
+def _losses(config: Config) -> Iterator[str]:
+    size = min(option.gt_size for option in config.data)
     for place, loss in enumerate(config.losses):
-        if isinstance(loss, MSSSIM) and min(sizes) < (least := loss.window * 2 ** (loss.scales - 1)):
-            yield f"losses.{place}: ms-ssim of {loss.scales} scales needs a gt_size of {least}, data has {min(sizes)}"
+        if size < (least := least_side(loss, config.scale)):
+            yield f"losses.{place}: {loss.kind} needs a gt_size of {least} or more, data has {size}"
+        if isinstance(loss, FocalFrequency) and size % loss.patches:
+            yield f"losses.{place}.patches: {loss.patches} does not divide the gt_size of data, {size}"
+
+
+def least_side(loss: LossOptions, scale: int) -> int:
+    """Of the crops of ground truth that a loss can be computed on, in pixels."""
+    if isinstance(loss, MSSSIM):
+        return loss.window << (loss.scales - 1)  # one halving from each scale to the next
+    if isinstance(loss, SSIM | LDL):
+        return loss.window
+    if isinstance(loss, Consistency):
+        return scale * (math.ceil(3 * loss.sigma) + 1)
+    return LEAST.get(loss.kind, 1)
 
 
 def _degradation(config: Config) -> Iterator[str]:
@@ -68,6 +102,8 @@ def _adversary(config: Config) -> Iterator[str]:
     size, d = config.data[0].gt_size, config.gan.discriminator
     if isinstance(d, VGGStyle) and d.size != size:
         yield f"gan.discriminator.size: {d.size} differs from the gt_size of data, {size}"
+    if isinstance(d, PatchSN) and (fault := _patches(d, size)):
+        yield fault
     if isinstance(d, UNetSN) and size % 8:
         yield f"gan.discriminator: unet-sn needs a gt_size that is a multiple of 8, data has {size}"
     if config.gan.warmup + config.gan.ramp >= config.loop.iterations:
@@ -75,6 +111,18 @@ def _adversary(config: Config) -> Iterator[str]:
             f"gan.warmup and gan.ramp: {config.gan.warmup} + {config.gan.ramp} iterations leave none of "
             f"loop.iterations, {config.loop.iterations}"
         )
+
+
+def _patches(d: PatchSN, size: int) -> str | None:
+    """A patch takes 3 * 2^layers pixels, of pictures that are halved from one discriminator to the next."""
+    for number, layers in enumerate(d.layers):
+        seen, least = size >> number if d.downscale else size, 3 << layers
+        if seen < least:
+            return (
+                f"gan.discriminator.layers: number {number} sees {seen} pixels of crops of {size}, its {layers} layers "
+                f"need {least}"
+            )
+    return None
 
 
 def _times(config: Config) -> Iterator[str]:

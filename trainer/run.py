@@ -1,6 +1,6 @@
 """A run from its configuration or its folder to its end: who may write there, what is built, what is resumed.
 
-RUN/config.yaml  log.jsonl  tensorboard/  checkpoints/  nan/  and what validation and export write
+RUN/config.yaml  log.jsonl  tensorboard/  curves.png  checkpoints/  nan/  and what validation and export write
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from vidsr.fs import lock, unwritable
 from . import generator, rng
 from .adversary import Adversary
 from .config import Config, load, parse
+from .curves import offer
 from .data.build import build as build_source
 from .distributed import World, choose_device, from_environment, joined
 from .ema import Average
@@ -100,6 +101,8 @@ def _run(config: Config, folder: Path, world: World, emit: Emit) -> str:
             run.log.write("end", run.state.counters.iteration, {"reason": reason})
     if reason == "signal":
         raise stop.error()
+    if world.first:
+        offer(folder, emit)
     if reason == "hours":
         emit(Notice(f"stopped after {config.loop.hours:g} hours; vidsr train resume {folder} goes on"))
     elif config.export and world.first:

@@ -6,7 +6,7 @@ validation; nobody saw it for months. The check changes no weight, no buffer and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -20,14 +20,17 @@ COMPILED_APART = {torch.float32: 1e-3, torch.bfloat16: 0.05, torch.float16: 0.01
 """Largest difference that torch.compile may make to a picture in [0, 1]."""
 
 
-def gradient_norms(losses: Mapping[str, Tensor], generator: Learner) -> dict[str, float]:
-    """The norm of the gradient that each loss alone gives the generator.
+def gradient_norms(losses: Mapping[str, Tensor], generator: Learner, resting: Collection[str] = ()) -> dict[str, float]:
+    """The norm of the gradient that each loss alone gives the generator; 0 for one of `resting` that is zero itself.
 
     Raises UsageError for a loss that gives some weight no gradient; DeviceError for one that is not finite.
     """
     names, weights = zip(*generator.net.named_parameters(), strict=True)
     norms = {}
     for name, loss in losses.items():
+        if name in resting and loss.requires_grad and float(loss.detach()) == 0:
+            norms[name] = 0.0
+            continue
         scaled = generator.scaler.scale(loss)
         found = torch.autograd.grad(scaled, weights, retain_graph=True, allow_unused=True) if loss.requires_grad else ()
         norms[name] = _checked(name, dict(zip(names, found or [None] * len(names), strict=True))) / float(

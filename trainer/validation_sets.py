@@ -32,6 +32,9 @@ from .sample import Key
 
 Frames = NDArray[np.uint8]
 
+AT_ONCE = 8
+"""Frames of a clip that go through the classic degradation together."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -91,13 +94,18 @@ def _degraded(item: Item, config: Config) -> Item:
 
 
 def _classic(gt: Frames, options: Classic, scale: int, key: Key) -> tuple[Frames, Frames]:
-    """(lq, gt): the largest square that fits, as the chain of training makes it."""
+    """(lq, gt): the largest square that fits, as the chain of training makes it.
+
+    AT_ONCE frames at a time, for each takes some hundred MB at 1080p; one key has one draw, so only the noise repeats.
+    """
     from .degrade.classic import Degrader
 
     chosen = options.model_copy(update={"gt_size": min(gt.shape[1:3])})
-    clip = torch.from_numpy(gt).permute(0, 3, 1, 2)[None] / 255
-    small, large = Degrader(chosen, scale, "cpu").degrade(clip, [key])
-    return _frames(small), _frames(large)
+    degrader = Degrader(chosen, scale, "cpu")
+    parts = [gt[first : first + AT_ONCE] for first in range(0, len(gt), AT_ONCE)]
+    made = [degrader.degrade(torch.from_numpy(part).permute(0, 3, 1, 2)[None] / 255, [key]) for part in parts]
+    small, large = (np.concatenate([_frames(pair[side]) for pair in made]) for side in (0, 1))
+    return small, large
 
 
 def _frames(clip: torch.Tensor) -> Frames:

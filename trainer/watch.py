@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import nullcontext
 
 from vidsr.events import Notice, clock
 
-from . import rng
+from . import alarms, rng
+from .degrade.codec_tally import coded, failures, not_coded
 from .metrics.options import Validation
 from .parts import Run
 from .state import Best, State
@@ -67,6 +69,8 @@ def record(run: Run, means: Mapping[str, float], seconds: float) -> None:
     """Write a line of the log every so many iterations."""
     counters, loop = run.state.counters, run.config.loop
     run.window.add({name: value for name, value in means.items() if math.isfinite(value)} | {"seconds": seconds})
+    if run.adversary and (stalemate := run.adversary.balance.seen(means.get("d", math.nan))):
+        run.emit(Notice(stalemate, "warning"))
     if run.log is None or (counters.iteration % loop.log_every and counters.iteration != loop.iterations):
         return
     line = run.window.take()
@@ -75,7 +79,19 @@ def record(run: Run, means: Mapping[str, float], seconds: float) -> None:
     line |= {f"{name[0]}_lr": learner.rate for name, learner in
              {"g": run.state.generator, "d": run.state.discriminator}.items() if learner}  # fmt: skip
     run.log.write("train", counters.iteration, line)
+    _tell_codecs(run, run.feed.counted())
     run.emit(Notice(progress(counters.iteration, loop.iterations, line)))
+
+
+def _tell_codecs(run: Run, counted: Counter[str]) -> None:
+    """Write down how many clips went through codecs and how often those failed; say so where they did."""
+    assert run.log is not None
+    if counted:
+        figures = {f"{name}_failed": count for name, count in failures(counted).items()}
+        figures |= {"coded": coded(counted), "not_coded": not_coded(counted)}
+        run.log.write("codecs", run.state.counters.iteration, figures)
+    if trouble := alarms.codecs(counted):
+        run.emit(Notice(f"degrade: {trouble}", "warning"))
 
 
 def progress(done: int, total: int, line: Mapping[str, float]) -> str:

@@ -65,6 +65,9 @@ GAN: dict[str, Any] = {
     "loss": {"kind": "vanilla", "weight": 0.1},
 }
 
+ONLY_MPEG2: dict[str, Any] = {"h264": None, "mpeg4": None, "hevc": None, "vp9": None, "av1": None}
+"""Of a codec step: the fastest one alone."""
+
 EVERYTHING: dict[str, Any] = {
     "gan": GAN | {"warmup": 2, "ramp": 4, "on": "usm"},
     "degrade": {"kind": "classic", "gt_size": GT},

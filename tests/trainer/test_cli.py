@@ -66,7 +66,11 @@ def show(tmp_path: Path) -> Path:
     return tmp_path / "show.yaml"
 
 
-def test_from_a_film_to_a_network_that_upscales_it(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_a_film_to_a_network_that_upscales_it(
+    show: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Path] = []
+    monkeypatch.setattr("trainer.run.offer", lambda folder, emit: drawn.append(folder))
     run, sheet, large = show.parent / "run", show.parent / "sheet.png", show.parent / "large.mkv"
     assert vidsr(["train", "check", str(show), "--sheet", str(sheet), "--samples", "2"]) == 0
     assert "info: film" in capsys.readouterr().out
@@ -78,6 +82,7 @@ def test_from_a_film_to_a_network_that_upscales_it(show: Path, capsys: pytest.Ca
     told = read_log(run)
     assert [line["iteration"] for line in told if line["kind"] == "validation"] == [0, 2, 4]
     assert {"psnr_y", "held-out/psnr_y"} <= next(line.keys() for line in told if line["kind"] == "validation")
+    assert drawn == [run]
     assert "seed: 11" in (run / "config.yaml").read_text()
     assert "tiny-show" in store.imported_names()
     assert vidsr(["upscale", str(show.parent / "show.mkv"), "-o", str(large), "--model", "tiny-show"]) == 0
@@ -89,6 +94,21 @@ def test_from_a_film_to_a_network_that_upscales_it(show: Path, capsys: pytest.Ca
     assert vidsr(["train", "resume", str(run)]) == 0
     assert vidsr(["train", "run", str(show), "-o", str(run)]) == 2
     assert f"run folder {run} is not empty" in capsys.readouterr().err
+
+
+def test_what_a_validation_lacks_is_found_before_the_run(show: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = show.parent / "none.npz"
+    words = [
+        f"validation.metrics.0={{kind: niqe, model: {missing}}}",
+        f"validation.sets.0.gt={show.parent / 'none.mkv'}",
+    ]
+    assert vidsr(["train", "check", str(show), *words]) == 3
+    errors = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert errors[0].startswith("error: validation.metrics.0: ")
+    assert str(missing) in errors[0]
+    assert errors[1].startswith("error: validation.sets.0: ")
+    assert "none.mkv" in errors[1]
 
 
 def test_without_a_folder_the_run_lies_under_its_name(

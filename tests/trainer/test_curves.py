@@ -21,6 +21,7 @@ def lines() -> list[dict]:
         {"kind": "train", "iteration": 10, "l1": 0.1, "it_s": 2},
         {"kind": "train", "iteration": 20, "l1": None, "it_s": 3, "note": "text", "flag": True},
         {"kind": "validation", "iteration": 20, "psnr_y": 32.0, "a/psnr_y": 33.0, "b/psnr_y": 31.0},
+        {"kind": "codecs", "iteration": 20, "coded": 40, "h264_failed": 1},
         {"kind": "end", "iteration": 20, "reason": "finished"},
     ]
 
@@ -31,6 +32,7 @@ def test_figures_are_gathered_by_name_with_a_line_for_each_set() -> None:
         "gradient l1": {"l1": ([0], [7.0])},
         "l1": {"l1": ([10], [0.1])},
         "it_s": {"it_s": ([10, 20], [2, 3])},
+        "codecs": {"coded": ([20], [40]), "h264_failed": ([20], [1])},
     }
 
 

@@ -15,6 +15,7 @@ import torch
 
 from tests.trainer.metric_cases import drawing
 from tests.trainer.small_runs import SCALE, configuration, film, network
+from trainer import validation_sets
 from trainer.metrics.build import build
 from trainer.metrics.options import Psnr
 from trainer.strips import BAR, GAP, enlarged, window
@@ -117,6 +118,21 @@ def test_input_is_degraded_the_same_way_every_time(tmp_path: Path, kind: str) ->
     assert all(np.array_equal(one.lq, two.lq) for one, two in zip(first, again, strict=True))
     assert not np.array_equal(first[0].lq, other[0].lq)
     assert not np.array_equal(first[0].lq, first[1].lq)  # each set has draws of its own
+
+
+def test_a_long_clip_is_degraded_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = {"kind": "video", "name": "film", "gt": str(film(tmp_path)), "frames": 5}
+    still = {"probability": 0}
+    stage = {"noise": still}  # what is drawn anew in each frame
+    degrade = {"kind": "classic", "gt_size": 32, "first": stage, "second": stage}
+    config = configuration(tmp_path, degrade=degrade, validation={"sets": [video]})
+    found = []
+    for together in (2, 5):
+        monkeypatch.setattr(validation_sets, "AT_ONCE", together)
+        found += items(config.validation.sets[0], config)
+    assert len(found[0].lq) == len(found[0].gt) == 5
+    assert np.array_equal(found[0].lq, found[1].lq)
+    assert np.array_equal(found[0].gt, found[1].gt)
 
 
 def test_without_a_ground_truth_what_needs_none_is_measured(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,11 +42,13 @@ class SampleSource:
     gives the same sample, whoever has met the file before.
     """
 
-    def __init__(self, streams: Sequence[Stream], weights: Sequence[float]) -> None:
+    def __init__(self, streams: Sequence[Stream], weights: Sequence[float], tally: Counter[str] | None = None) -> None:
+        """`tally` is what its cutters count in."""
         self.streams = tuple(streams)
         once = sum(map(len, streams))
         self._mix = Mix(weights, once * -(-SHORTEST // once))
         self._failed: set[tuple[int, Hashable]] = set()
+        self._tally = Counter[str]() if tally is None else tally
         self.quarantine = Quarantine({stream.name: stream.limit for stream in streams})
 
     def __len__(self) -> int:
@@ -66,6 +69,12 @@ class SampleSource:
                 self._failed.add((number, choice))
                 self.quarantine.add(Bad(stream.name, stream.path(choice), str(error)))
         raise InputError(f"no sample can be made of {stream.name}: {ATTEMPTS} draws in a row met unusable files")
+
+    def counted(self) -> Counter[str]:
+        """What this process has counted since the last call: codecs, and their failures, by name."""
+        counted = Counter(self._tally)
+        self._tally.clear()
+        return counted
 
     def lane(self, key: Key) -> int:
         """Keys of the same lane are best made by the same process."""
@@ -108,15 +117,17 @@ def build(
     streams: list[Stream] = []
     weights: list[float] = []
     bad: list[Bad] = []
+    tally: Counter[str] = Counter()
     for number, option in enumerate(options):
         name = f"data[{number}]"
-        made, parts, left_out = _streams(option, name, _cutter(option, degrade, scale), emit)
+        cutter = replace(_cutter(option, degrade, scale), tally=tally)
+        made, parts, left_out = _streams(option, name, cutter, emit)
         streams += made
         weights += [option.weight * part / sum(parts) for part in parts]
         bad += left_out
     for each in bad:
         emit(Notice(f"{each.set}: left out, {each.why}", "warning"))
-    return SampleSource(streams, weights)
+    return SampleSource(streams, weights, tally)
 
 
 def check_options(options: Sequence[DataOptions], degrade: DegradeOptions, scale: int) -> None:

@@ -6,7 +6,8 @@ interlacing and what a codec does along its macroblocks stay as they are in natu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import cv2
@@ -84,6 +85,8 @@ class Cutter:
     window: int | None = None
     hflip: bool = True
     rotate: bool = False
+    tally: Counter[str] = field(default_factory=Counter, compare=False)
+    """Codecs and their failures, counted in this process."""
 
     def single(self, view: View, key: Key) -> tuple[Frames, Frames | None]:
         """A (large, small) sample of frames that have no small twin.
@@ -97,7 +100,7 @@ class Cutter:
             side = max(self.gt_size, self.crop_pad)
             return turn.of(padded(view.cut(random_box(rng, view.size, side)), side)), None
         gt = turn.of(padded(view.cut(self._whole(rng, view.size)), self.gt_size))
-        lq = degrade_clip(np.ascontiguousarray(gt), self.degrade, self.scale, key.rng("degrade"))
+        lq = degrade_clip(np.ascontiguousarray(gt), self.degrade, self.scale, key.rng("degrade"), self.tally)
         return self._aligned(rng, gt, lq)
 
     def pair(self, gt: Frames, lq: Frames, key: Key, name: str) -> tuple[Frames, Frames]:

@@ -66,5 +66,5 @@ def _package() -> Any:
     try:
         return import_module("lmdb")
     except ImportError as error:
-        hint = "pip install lmdb, or use data of kind pictures"
+        hint = "pip install 'vidsr-upscaler[lmdb]', or use data of kind pictures"
         raise UsageError("data of kind lmdb needs the package lmdb, which is not installed", hint) from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import torch
@@ -31,6 +32,8 @@ class Samples:
     """N T 3 h w uint8 RGB; None where the device degrades."""
     keys: tuple[Key, ...]
     names: tuple[str, ...]
+    counted: Counter[str] = field(default_factory=Counter)
+    """Codecs that made it, and those that failed, by name."""
 
 
 Moved = tuple[Samples, torch.cuda.Event | None]
@@ -153,17 +156,19 @@ class Loader:
             yield from self._pool.samples(keys, window, self._cancel.check)
         for key in keys:
             sample = self._source.get(key)
-            yield sample, self._source.quarantine.taken()
+            yield sample, self._source.quarantine.taken(), self._source.counted()
 
     def _made(self) -> Iterator[Moved]:
         """Batches on the device, and what to wait for before they are used."""
         held: list[Sample] = []
-        for sample, bad in self._samples():
+        tally: Counter[str] = Counter()
+        for sample, bad, counted in self._samples():
             self._tell(bad)
             held.append(sample)
+            tally += counted
             if len(held) == self._batch:
-                yield self._moved(collate(held))
-                held = []
+                yield self._moved(replace(collate(held), counted=tally))
+                held, tally = [], Counter()
 
     def _tell(self, bad: tuple[Bad, ...]) -> None:
         for each in bad:
@@ -178,7 +183,7 @@ class Loader:
 
     def _on_device(self, samples: Samples) -> Samples:
         lq = None if samples.lq is None else self._to(samples.lq)
-        return Samples(self._to(samples.gt), lq, samples.keys, samples.names)
+        return replace(samples, gt=self._to(samples.gt), lq=lq)
 
     def _to(self, tensor: torch.Tensor) -> torch.Tensor:
         if self._device.type == "cuda":

@@ -126,7 +126,7 @@ class PairedData(_Set):
 
 
 class LmdbData(_Whole):
-    """Pictures, or pairs of them, in LMDB folders as the reference's scripts make them. Needs the package lmdb."""
+    """Pictures, or pairs of them, in LMDB folders as the reference's scripts make them. Needs the extra `lmdb`."""
 
     kind: Literal["lmdb"] = "lmdb"
     gt: Path

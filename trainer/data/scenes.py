@@ -116,4 +116,7 @@ def excuse(index: VideoIndex, rules: Rules) -> str:
     if damaged > len(frames) // 2:
         return f"{damaged} of its {len(frames)} frames are damaged"
     scenes = int(cuts(frames, rules.scene_threshold).sum()) + 1
-    return f"its {len(frames)} frames in {scenes} scenes hold none of {rules.span} frames that are not blank or still"
+    cut = rules.start or rules.end is not None or rules.skip
+    rest = ", within what start, end and skip leave" if cut else ""
+    wanted = f"{rules.span} frames that are not blank or still{rest}"
+    return f"its {len(frames)} frames in {scenes} scenes hold none of {wanted}"

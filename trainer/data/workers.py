@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -28,8 +28,8 @@ from .quarantine import Bad
 
 Method = Literal["spawn", "fork", "forkserver"]
 
-Reported = tuple[Sample, tuple[Bad, ...]]
-"""A sample, and files that were found bad meanwhile."""
+Reported = tuple[Sample, tuple[Bad, ...], Counter[str]]
+"""A sample, files that were found bad meanwhile, and what was counted."""
 
 _TASKS = 2
 """Tasks that a worker has at a time: the one it does, and the next, so that it never waits for the parent."""
@@ -41,12 +41,14 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a worker sends: a sample as arrays, or the error that came instead, and files that it found bad."""
+    """What a worker sends: a sample as arrays, or the error that came instead, files that it found bad, and what it
+    counted."""
 
     number: int
     arrays: tuple[Any, Any, str] | None
     error: BaseException | None = None
     bad: tuple[Bad, ...] = ()
+    counted: Counter[str] = field(default_factory=Counter)
 
 
 def serve(connection: Connection, source: SampleSource, inherited: tuple[Connection, ...]) -> None:
@@ -73,7 +75,7 @@ def _made(source: SampleSource, number: int, key: Key) -> Made:
     try:
         sample = source.get(key)
         arrays = sample.gt.numpy(), None if sample.lq is None else sample.lq.numpy(), sample.name
-        return Made(number, arrays, bad=source.quarantine.taken())
+        return Made(number, arrays, bad=source.quarantine.taken(), counted=source.counted())
     except VidsrError as error:
         return Made(number, None, error, source.quarantine.taken())
     except Exception as error:
@@ -172,7 +174,7 @@ class Pool:
             raise made.error
         gt, lq, name = made.arrays
         sample = Sample(torch.from_numpy(gt), None if lq is None else torch.from_numpy(lq), key, name)
-        return sample, made.bad
+        return sample, made.bad, made.counted
 
     def _died(self, worker: _Worker) -> InputError:
         worker.process.join(_PATIENCE)

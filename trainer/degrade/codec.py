@@ -25,6 +25,7 @@ from vidsr.media.pixels import fill_frame, format_of, planes_of
 
 from .codec_options import Codec
 from .codec_settings import RATE, Settings, draw
+from .codec_tally import FAILED, NOT_CODED, PREFIX
 from .pixels import Clip
 
 _log = logging.getLogger("vidsr.trainer")
@@ -32,8 +33,6 @@ Coded: TypeAlias = "Packet[VideoStream]"
 _LEAST = 128
 """Pixels per side; smaller frames are padded. SVT-AV1 takes no less than 64, and x265 reads memory that it never
 wrote where a picture is one block of 64 wide, so that its bytes are not always the same."""
-_NOT_CODED = "codec: not coded"
-"""Key of a tally: clips that were left as they were since every attempt failed."""
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints its banner to stderr, past FFmpeg's log
 
@@ -57,12 +56,12 @@ def codec(clip: Clip, options: Codec, rng: np.random.Generator, tally: Counter[s
         try:
             coded = recode(_extended(clip, settings.lead, settings.tail, rng), settings)
         except CodingError as error:
-            tally[f"codec: {settings.coder} failed"] += 1
+            tally[f"{PREFIX}{settings.coder}{FAILED}"] += 1
             _log.warning("degradation: %s failed on a clip of %s: %s", settings.coder, _size(clip), error)
         else:
-            tally[f"codec: {settings.coder}"] += 1
+            tally[f"{PREFIX}{settings.coder}"] += 1
             return coded[settings.lead : settings.lead + len(clip)]
-    tally[_NOT_CODED] += 1
+    tally[NOT_CODED] += 1
     return clip
 
 

@@ -144,7 +144,7 @@ class Classic(Strict):
     gt_size: Annotated[int, Field(ge=8)] = 256
     """Side of the crop of the ground truth that the losses see."""
     sharpen: Sharpen = Sharpen()
-    """How sharpened ground truth is made."""
+    """How ground truth is sharpened before it is degraded; as `sharpen` of the run where only that is given."""
     from_sharpened: bool = True
     """Degrade sharpened pictures; the plain ones when off."""
     first: Stage = Stage()

@@ -36,6 +36,9 @@ class Loss(Frozen):
     `kind` and `on` are those of the options; `weight` is applied in the call.
     """
 
+    may_rest = False
+    """Whether there are batches in which it rightly is zero and teaches nothing."""
+
     def __init__(self, options: Weighted) -> None:
         super().__init__()
         self.kind, self.weight, self.on = options.kind, options.weight, options.on

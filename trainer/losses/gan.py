@@ -54,6 +54,12 @@ class GanLoss:
         """Share of logits on the right side: a scalar, 1 where it is always right, 0.5 where it guesses."""
         return _averaged(self._accuracy, fake_logits, real_logits)
 
+    @property
+    def guess(self) -> float:
+        """The discriminator's loss where it cannot tell."""
+        undecided = torch.tensor([self.border])
+        return float(self.discriminator(undecided, undecided))
+
     def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
         raise NotImplementedError
 

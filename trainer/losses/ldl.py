@@ -35,7 +35,9 @@ def artefacts(output: Tensor, target: Tensor, averaged: Tensor, window: int) -> 
 
 
 class LDLLoss(Loss):
-    """Mean absolute difference, times the map of artefacts."""
+    """Mean absolute difference, times the map of artefacts: zero where the averaged network is worse all over."""
+
+    may_rest = True
 
     def __init__(self, options: LDL) -> None:
         super().__init__(options)

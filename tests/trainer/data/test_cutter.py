@@ -88,7 +88,7 @@ def test_classic_degradation_gets_the_larger_crop() -> None:
 def test_video_degradation_sees_whole_frames_before_the_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def degrade(frames: Frames, chain: object, scale: int, rng: object) -> Frames:
+    def degrade(frames: Frames, chain: object, scale: int, rng: object, tally: object) -> Frames:
         seen.append(frames.shape)
         return frames[:, ::scale, ::scale]
 

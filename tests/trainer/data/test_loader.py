@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,9 @@ def test_waiting_is_measured() -> None:
         def get(self, key: Key) -> Sample:
             time.sleep(0.02)
             return Sample(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), None, key, "slow")
+
+        def counted(self) -> Counter[str]:
+            return Counter()
 
         def close(self) -> None: ...
 
