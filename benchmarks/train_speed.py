@@ -175,7 +175,10 @@ def configuration(asked: Mapping[str, Any]) -> dict[str, Any]:
         "optim": {"kind": "adam", "lr": 1e-4},
         "schedule": {"kind": "constant"},
         "ema": {"decay": 0.999, "warmup": False},
-        "loop": {"iterations": 400000, "batch": asked["batch"], "workers": 1, "device": "cpu", "log_every": 100000},
+        "loop": {
+            "iterations": 400000, "batch": asked["batch"], "workers": 1, "device": "cpu", "log_every": 100000,
+            "precision": asked["precision"], "channels_last": asked["precision"] != "fp32",
+        },
         "export": None,
     }  # fmt: skip
 
@@ -202,7 +205,8 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, list[Turn]]:
     """What both took, by round."""
     write_pictures(asked.clip, folder / "pictures")
     words = {"stage": asked.stage, "pictures": str(folder / "pictures"), "batch": asked.batch,
-             "features": asked.features, "listing": str(folder / "list.txt")}  # fmt: skip
+             "features": asked.features, "listing": str(folder / "list.txt"),
+             "precision": asked.precision}  # fmt: skip
     os.environ["OMP_NUM_THREADS"] = "1"
     python = make_environment(asked.reference)
     with (
@@ -225,6 +229,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=8, help="of a turn")
     parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of ours; the reference has fp32")
     parser.add_argument("--features", type=int, default=64, help="of the discriminator")
     parser.add_argument("--reference", type=Path, default=ENVIRONMENT, help="folder of its environment")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
@@ -246,7 +251,8 @@ def main() -> None:
         "iterations_of_a_turn": asked.iterations, "threads_that_learn": 1, "processes_that_load": 1,
     }  # fmt: skip
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    save(RESULT, known | {asked.stage: found})
+    name = asked.stage if asked.precision == "fp32" else f"{asked.stage} {asked.precision}"
+    save(RESULT, known | {name: found})
     sys.stdout.write(json.dumps(found, indent=2) + "\n")
 
 

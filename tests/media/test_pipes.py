@@ -16,7 +16,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from vidsr.errors import InputError, UsageError
+from vidsr.errors import InputError, ReaderGoneError, UsageError
 from vidsr.flow import Cancel, Cancelled
 from vidsr.frames import ColorTags, PixelLayout, VideoTraits
 from vidsr.media import plain
@@ -272,13 +272,18 @@ def test_nobody_has_to_wait_for_a_reader_that_never_comes(tmp_path: Path) -> Non
 def test_a_reader_that_goes_is_told_once(tmp_path: Path) -> None:
     path = fifo(tmp_path)
     end = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with streamed(path, lambda: None) as pipe:
-        assert pipe is not None
-        pipe.write(b"some")
-        os.close(end)
-        with pytest.raises(BrokenPipeError):
-            pipe.write(b"more")
-        assert pipe.write(b"the trailer") == 11
+
+    def write() -> None:
+        with streamed(path, lambda: None) as pipe:
+            assert pipe is not None
+            pipe.write(b"some")
+            os.close(end)
+            with pytest.raises(BrokenPipeError):
+                pipe.write(b"more")
+            assert pipe.write(b"the trailer") == 11
+
+    with pytest.raises(ReaderGoneError):  # also where a muxer passed over it, as that of MP4 does at the end
+        write()
 
 
 def test_an_empty_pipe_says_so(tmp_path: Path) -> None:

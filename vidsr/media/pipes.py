@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from ..errors import InputError, OutputError, UsageError
+from ..errors import InputError, OutputError, ReaderGoneError, UsageError
 from ..fs import DESCRIPTORS
 
 STDIO = Path("-")
@@ -203,6 +203,17 @@ def streamed(path: Path, check: Callable[[], None]) -> Iterator[Writer | None]:
             if pipe.failure is None or isinstance(pipe.failure, Exception):
                 raise
             raise pipe.failure from error
+        if pipe.failure is not None:  # at the end of a file some muxers pass over what a write says
+            raise _failed(path, pipe.failure) from pipe.failure
+
+
+def _failed(path: Path, failure: BaseException) -> BaseException:
+    """What a write that failed comes to, where nobody has told it."""
+    if isinstance(failure, BrokenPipeError):
+        return ReaderGoneError("the reader of the output is gone")
+    if isinstance(failure, OSError):
+        return OutputError(f"output {path} cannot be written: {(failure.strerror or str(failure)).lower()}")
+    return failure
 
 
 def _reading(path: Path) -> int:
