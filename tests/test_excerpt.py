@@ -16,7 +16,7 @@ from tests.clips import make_clip, make_feature_clip
 from tests.fakes import Repeater, describe
 from tests.jobs.test_entry import CLIPS
 from tests.measure import planes
-from vidsr import excerpt, pipeline
+from vidsr import api, excerpt, pipeline
 from vidsr.api import upscale, upscale_all
 from vidsr.errors import InputError, UsageError
 from vidsr.events import Event, Notice
@@ -227,3 +227,9 @@ def test_many_films_give_an_excerpt_of_each(tmp_path: Path) -> None:
     done = upscale_all([*films, broken], tmp_path / "out", frames=5, start="0.2")
     assert [getattr(outcome, "frames_out", None) for outcome in done.values()] == [5, 5, None]
     assert isinstance(done[broken], InputError)
+
+
+def test_a_plan_of_an_excerpt_estimates_no_whole_film(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "in.mp4", frames=24)
+    assert "for 24 frames" in api.describe(clip, tmp_path / "out.mp4", parse({}))
+    assert "estimate none" in api.describe(clip, tmp_path / "out.mp4", parse({"frames": 5}))

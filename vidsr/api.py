@@ -187,7 +187,7 @@ def describe(
         from .pictures import describe as described
 
         return described(Path(input), None if output is None else Path(output), options, emit)
-    from .ends import in_one_piece
+    from .ends import in_one_piece, whole_only
     from .jobs.run import wanted
     from .pipeline import plan_only
     from .prepare import describe as words
@@ -195,6 +195,8 @@ def describe(
     plan = plan_only(Path(input), None if output is None else Path(output), options, emit)
     if not plan.input.is_file():  # what is read from a pipe to plan it would be missing later
         return words(plan)
+    if whole_only(options):
+        return "\n".join([words(plan), "estimate none: only whole films are estimated, without --face-enhance"])
     from .jobs.outlook import outlook
 
     cut = not in_one_piece(plan.input, plan.output, options) and wanted(plan.input, options)
